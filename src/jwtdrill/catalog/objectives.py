@@ -1,0 +1,126 @@
+"""Objectives and the burn-rate windows that guard them.
+
+Windows after the SRE workbook, chapter "Alerting on SLOs" (multiwindow, multi-burn-rate); the critical tier pages
+at a burn of 3 over a short window, for authentication that everything else depends on.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import ConfigDict, with_config
+
+from jwtdrill.errors import BadInputError
+
+
+class Severity(StrEnum):
+    """Whether an alert wakes somebody or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
+class Indicator(StrEnum):
+    """What an objective measures."""
+
+    ISSUANCE_SUCCESS = "issuance_success"
+    VERIFICATION_SUCCESS = "verification_success"
+    VERIFICATION_LATENCY = "verification_latency"
+
+
+@dataclass(frozen=True, slots=True)
+class BurnTier:
+    """One pair of windows. `spent`: the share of the period's budget that is gone when the tier fires."""
+
+    name: str
+    spent: float
+    long: timedelta
+    short: timedelta
+    severity: Severity
+    hold: timedelta = timedelta(0)
+
+    def factor(self, period: timedelta) -> float:
+        """Burn rate at which the tier fires: how many times faster than the budget allows."""
+        return self.spent * (period / self.long)
+
+
+# From the fastest to the slowest: each inhibits those after it.
+TIERS: tuple[BurnTier, ...] = (
+    BurnTier("14.4x", 0.02, timedelta(hours=1), timedelta(minutes=5), Severity.PAGE),
+    BurnTier("6x", 0.05, timedelta(hours=6), timedelta(minutes=30), Severity.PAGE),
+    BurnTier("3x-critical", 1 / 240, timedelta(hours=1), timedelta(minutes=5), Severity.PAGE, timedelta(minutes=5)),
+    BurnTier("3x", 0.10, timedelta(days=1), timedelta(hours=2), Severity.TICKET),
+    BurnTier("1x", 0.10, timedelta(days=3), timedelta(hours=6), Severity.TICKET),
+)
+_TIER_BY_NAME = {tier.name: tier for tier in TIERS}
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class Objective:
+    """A share of events that must be good over a period. `threshold`: seconds, for latency."""
+
+    id: str
+    requirement: str
+    title: str
+    indicator: Indicator
+    objective: float
+    threshold: float | None = None
+    period_days: float = 30
+    minimum_bad_events: float = 5
+    tiers: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not 0 < self.objective < 1:
+            raise ValueError(f"objective must lie between 0 and 1, not {self.objective:g}")
+        if self.period_days <= 0:
+            raise ValueError(f"period_days must be more than 0, not {self.period_days:g}")
+        if (self.indicator is Indicator.VERIFICATION_LATENCY) != (self.threshold is not None):
+            raise ValueError("threshold belongs to a latency indicator, and to no other")
+        for name in self.tiers:
+            if name not in _TIER_BY_NAME:
+                raise ValueError(f"tier {name!r} is not one of {', '.join(_TIER_BY_NAME)}")
+        can = [t.name for t in TIERS if t.factor(self.period) * self.budget < 1]
+        cannot = [name for name in self.tiers if name not in can]
+        if cannot:
+            raise ValueError(
+                f"an objective of {self.objective:g} can never burn fast enough for {', '.join(cannot)}: "
+                f"take {', '.join(can) or 'no tier'}"
+            )
+
+    @property
+    def budget(self) -> float:
+        """Share of events that may be bad."""
+        return 1 - self.objective
+
+    @property
+    def period(self) -> timedelta:
+        """The window of the objective."""
+        return timedelta(days=self.period_days)
+
+    @property
+    def burn_tiers(self) -> tuple[BurnTier, ...]:
+        """Its tiers, fastest first."""
+        return tuple(tier for tier in TIERS if tier.name in self.tiers)
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class _ObjectivesFile:
+    objective: tuple[Objective, ...]
+
+
+@cache
+def objectives(path: Path | None = None) -> tuple[Objective, ...]:
+    """The objectives of that file, or the package's own. Raises BadInputError with the line that is wrong."""
+    from jwtdrill.toml import load_toml  # noqa: PLC0415 - only who reads the file pays for the parser
+
+    path = path or Path(__file__).with_name("slo.toml")
+    found = load_toml(path, _ObjectivesFile).objective
+    ids = [objective.id for objective in found]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise BadInputError(f"{path}: objective {', '.join(twice)} is defined twice: give each its own id")
+    return found

@@ -1,0 +1,248 @@
+"""The fault agent: proxied routes, movable clocks and the issuer's keys under one table of leases.
+
+`python -m jwtdrill.faults.agent SETTINGS` runs it. Its control interface listens on loopback and asks for a token;
+a fault whose heartbeat stops ends here, whatever became of the controller.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as Endpoint
+
+from jwtdrill.catalog import metrics
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.errors import JwtdrillError
+from jwtdrill.faults.fault import Site
+from jwtdrill.faults.issuer_admin import IssuerAdmin
+from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
+from jwtdrill.faults.proxy import Route
+from jwtdrill.faults.registry import FAULTS, make_fault
+
+_RETRY_SECONDS = 0.5
+_log = logging.getLogger("jwtdrill.faults")
+
+
+@dataclass(frozen=True)
+class RouteSettings:
+    """A route of the proxy."""
+
+    name: str
+    port: int
+    upstream: str
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """What an agent is told. Tokens are in files of their own."""
+
+    control_port: int
+    control_token_file: str
+    routes: tuple[RouteSettings, ...] = ()
+    clocks: dict[str, str] | None = None
+    issuer_url: str | None = None
+    issuer_token_file: str | None = None
+
+
+class Agent:
+    """Applies faults to its site under leases, and ends them."""
+
+    def __init__(self, site: Site, token: str) -> None:
+        self._site = site
+        self._token = token
+        self._leases = LeaseTable(time.monotonic)
+        self._changed = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self.instruments = Instruments()
+        self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
+        for name in FAULTS:
+            self._active.labels(name).set(0)
+
+    def application(self) -> Starlette:
+        """The control interface."""
+        return Starlette(
+            routes=[
+                Endpoint("/metrics", self._exposition),
+                Endpoint("/leases", self._guarded(self._list)),
+                Endpoint("/leases", self._guarded(self._begin), methods=["POST"]),
+                Endpoint("/leases", self._guarded(self._end_all), methods=["DELETE"]),
+                Endpoint("/leases/{id}", self._guarded(self._renew), methods=["PUT"]),
+                Endpoint("/leases/{id}", self._guarded(self._end), methods=["DELETE"]),
+            ]
+        )
+
+    async def watch(self) -> None:
+        """End each fault when its lease runs out; an undo that fails is tried again. Runs until cancelled."""
+        while True:
+            self._changed.clear()
+            expiry = self._leases.next_expiry()
+            wait = None if expiry is None else max(0.0, expiry - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+            for lease in self._leases.expired():
+                _log.warning("lease of %s ran out: undoing", lease.fault)
+                if not await self._finish(lease):
+                    await asyncio.sleep(_RETRY_SECONDS)
+
+    async def end_all(self) -> bool:
+        """End every fault now; whether all undos worked."""
+        return all([await self._finish(lease) for lease in reversed(self._leases.active())])
+
+    async def _finish(self, lease: Lease) -> bool:
+        async with self._busy:
+            try:
+                await self._leases.end(lease.id)
+            except Exception:  # noqa: BLE001 - whatever an undo runs into, it must be tried again
+                _log.exception("undo of %s failed, will be tried again", lease.fault)
+                return False
+            self._active.labels(lease.fault).set(0)
+            self._changed.set()
+            return True
+
+    async def _begin(self, request: Request) -> Response:
+        content = await _json(request)
+        name, params = content.get("fault"), content.get("params", {})
+        seconds = content.get("lease", DEFAULT_LEASE)
+        if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(seconds, int | float):
+            return JSONResponse({"error": "give fault, params and lease (seconds)"}, 400)
+        async with self._busy:
+            same = name.partition(".")[0]
+            taken = next((x for x in self._leases.active() if x.fault.partition(".")[0] == same), None)
+            if taken is not None:
+                return JSONResponse({"error": f"{taken.fault} is in force: end it first"}, 409)
+            try:
+                fault = make_fault(name, params)
+                lease = self._leases.grant(name, params, seconds, _nothing)
+            except (JwtdrillError, ValueError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+            try:
+                lease.undo = await fault.apply(self._site, name)
+            except Exception as error:  # noqa: BLE001 - whatever it is, no lease may stay behind
+                await self._leases.end(lease.id)
+                message = str(error) if isinstance(error, JwtdrillError) else type(error).__name__
+                return JSONResponse({"error": f"{name} could not be applied: {message}"}, 400)
+            self._active.labels(name).set(1)
+            self._changed.set()
+            _log.warning("%s in force for %g s unless renewed", name, seconds)
+        return JSONResponse(_describe(lease, time.monotonic()), 201)
+
+    async def _list(self, request: Request) -> Response:  # noqa: ARG002
+        now = time.monotonic()
+        return JSONResponse({"leases": [_describe(lease, now) for lease in self._leases.active()]})
+
+    async def _renew(self, request: Request) -> Response:
+        if not self._leases.renew(request.path_params["id"]):
+            return JSONResponse({"error": "the lease has ended"}, 404)
+        self._changed.set()
+        return JSONResponse({})
+
+    async def _end(self, request: Request) -> Response:
+        wanted = [lease for lease in self._leases.active() if lease.id == request.path_params["id"]]
+        if wanted and not await self._finish(wanted[0]):
+            return JSONResponse({"error": "the undo failed; it is tried again when the lease runs out"}, 503)
+        return JSONResponse({})
+
+    async def _end_all(self, request: Request) -> Response:  # noqa: ARG002
+        if not await self.end_all():
+            return JSONResponse({"error": "an undo failed; it is tried again when the lease runs out"}, 503)
+        return JSONResponse({})
+
+    async def _exposition(self, request: Request) -> Response:  # noqa: ARG002
+        return Response(generate_latest(self.instruments.registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guard(request: Request) -> Response:
+            given = request.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+                return JSONResponse({"error": "the control token is missing or wrong"}, 401)
+            return await endpoint(request)
+
+        return guard
+
+
+async def _nothing() -> None:
+    """The undo of a fault that is not applied yet."""
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        content = await request.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _describe(lease: Lease, now: float) -> dict[str, Any]:
+    return {
+        "id": lease.id,
+        "fault": lease.fault,
+        "params": dict(lease.params),
+        "lease": lease.seconds,
+        "remaining": round(lease.expires - now, 3),
+        "blast_radius": FAULTS[lease.fault].blast_radius,
+        "after_effect": FAULTS[lease.fault].after_effect,
+    }
+
+
+def site_of(settings: AgentSettings) -> Site:
+    """What the agent can reach."""
+    routes = {r.name: Route(r.name, r.port, r.upstream) for r in settings.routes}
+    clocks = {name: Path(path) for name, path in (settings.clocks or {}).items()}
+    issuer = None
+    if settings.issuer_url and settings.issuer_token_file:
+        issuer = IssuerAdmin(settings.issuer_url, Path(settings.issuer_token_file).read_text())
+    return Site(routes, clocks, issuer)
+
+
+async def run(site: Site, control_port: int, token: str) -> None:
+    """Serve until SIGTERM or SIGINT; every fault is undone before the end. Raises OSError for a port in use."""
+    agent = Agent(site, token)
+    routes = site.routes
+    for route in routes.values():
+        await route.open()
+    server = Server(
+        agent.application(),
+        address="127.0.0.1",
+        port=control_port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_access=False,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    watcher = asyncio.create_task(agent.watch())
+    try:
+        await server.serve()
+    finally:
+        watcher.cancel()
+        await agent.end_all()
+        for route in routes.values():
+            await route.close()
+
+
+def main() -> None:
+    """Run the agent that the settings file named on the command line describes."""
+    logging.basicConfig(level=logging.WARNING)
+    settings = TypeAdapter(AgentSettings).validate_json(Path(sys.argv[1]).read_bytes())
+    asyncio.run(run(site_of(settings), settings.control_port, Path(settings.control_token_file).read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What a controller says to a fault agent: begin, keep alive, end."""
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.faults.lease import DEFAULT_LEASE
+from jwtdrill.target.model import Target
+
+_TIMEOUT = 5.0
+
+
+class FaultClient:
+    """Speaks to the agent at `url`."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT)
+
+    @classmethod
+    def of(cls, target: Target) -> "FaultClient":
+        """The agent of that target. Raises BadInputError when the file names none."""
+        proxy, key = target.break_.proxy, target.break_.key
+        if proxy is None or key is None:
+            raise BadInputError(f"{target.path}: no fault agent: set proxy and key under [break]")
+        return cls(proxy, target.read(key).decode().strip())
+
+    def begin(self, fault: str, params: Mapping[str, Any], lease: float = DEFAULT_LEASE) -> "HeldFault":
+        """Put a fault in force, and keep its lease alive until ended. Raises BadInputError, MissingPartError."""
+        content = self._call("POST", "/leases", {"fault": fault, "params": dict(params), "lease": lease})
+        return HeldFault(self, fault, content["id"], lease)
+
+    def active(self) -> list[dict[str, Any]]:
+        """The faults in force."""
+        leases: list[dict[str, Any]] = self._call("GET", "/leases")["leases"]
+        return leases
+
+    def renew(self, lease_id: str) -> None:
+        """One heartbeat."""
+        self._call("PUT", f"/leases/{lease_id}")
+
+    def end(self, lease_id: str) -> None:
+        """End one fault; no error when it is over already."""
+        self._call("DELETE", f"/leases/{lease_id}")
+
+    def end_all(self) -> None:
+        """End every fault."""
+        self._call("DELETE", "/leases")
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.close()
+
+    def _call(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, path, json=content)
+            answer: dict[str, Any] = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise MissingPartError(
+                f"the fault agent does not answer ({type(error).__name__}): is it running?"
+            ) from None
+        if response.is_success:
+            return answer
+        raise BadInputError(f"the fault agent refused: {answer.get('error', response.status_code)}")
+
+
+class HeldFault:
+    """A fault in force, renewed each third of its lease by a thread until ended."""
+
+    def __init__(self, client: FaultClient, fault: str, lease_id: str, lease: float) -> None:
+        self.fault = fault
+        self._client = client
+        self._id = lease_id
+        self._over = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._beat, args=(lease / 3,), name=f"lease-{fault}", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease ended before it was asked to: the agent was gone, or late."""
+        return self._lost
+
+    def end(self) -> None:
+        """End the fault. Safe to call twice."""
+        self._over.set()
+        self._thread.join(_TIMEOUT)
+        self._client.end(self._id)
+
+    def __enter__(self) -> "HeldFault":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def _beat(self, every: float) -> None:
+        while not self._over.wait(every):
+            try:
+                self._client.renew(self._id)
+            except BadInputError:
+                self._lost = True
+                return
+            except MissingPartError:
+                continue  # the agent may answer the next one; if not, its lease ends the fault

@@ -1,0 +1,36 @@
+"""The clock of one process is wrong by a fixed time, really: libfaketime reads the offset from a file."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from jwtdrill.errors import BadInputError
+from jwtdrill.faults.fault import Site
+from jwtdrill.faults.lease import Undo
+from jwtdrill.processes.clocks import set_offset
+
+
+@dataclass(frozen=True)
+class Skew:
+    """`clock`: whose; `seconds`: below zero for a clock that is behind."""
+
+    clock: str
+    seconds: Annotated[float, Field(ge=-86400, le=86400)]
+
+    blast_radius: ClassVar[str] = "the one process whose clock is moved"
+    after_effect: ClassVar[str] = "about a second, until the process looks at the offset again"
+
+    async def apply(self, site: Site, name: str) -> Undo:  # noqa: ARG002
+        """Move the clock until undone. Raises BadInputError for a clock that is not ours."""
+        path = site.clocks.get(self.clock)
+        if path is None:
+            raise BadInputError(
+                f"clock {self.clock!r} cannot be moved: this agent can move {', '.join(site.clocks) or 'none'}"
+            )
+        set_offset(path, self.seconds)
+
+        async def undo() -> None:
+            set_offset(path, 0)
+
+        return undo

@@ -1,0 +1,1 @@
+"""Faults of an HTTP endpoint, made by the proxy in front of it."""

@@ -1,0 +1,22 @@
+"""The endpoint is down: connections are refused."""
+
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from jwtdrill.faults.fault import Site
+from jwtdrill.faults.lease import Undo
+
+
+@dataclass(frozen=True)
+class Refused:
+    """No parameters."""
+
+    blast_radius: ClassVar[str] = "everybody who fetches through this route of the proxy"
+    after_effect: ClassVar[str] = "until the next fetch: at most the verifiers' back-off after failed fetches"
+
+    async def apply(self, site: Site, name: str) -> Undo:
+        """Stop listening until undone."""
+        route = site.route(name.partition(".")[0])
+        await route.refuse()
+        return route.open

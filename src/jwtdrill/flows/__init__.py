@@ -1,0 +1,1 @@
+"""OAuth and bearer interactions without I/O: each builds its request and judges the response."""

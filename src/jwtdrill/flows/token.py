@@ -1,0 +1,137 @@
+"""Token endpoint flows: client_credentials (RFC 6749 section 4.4) and jwt_bearer (RFC 7523)."""
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import quote_plus, urlencode
+
+from jwtdrill.catalog.reasons import TokenError
+from jwtdrill.catalog.verdicts import Verdict
+from jwtdrill.errors import BadInputError
+from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
+from jwtdrill.target.discovery import Endpoints
+from jwtdrill.target.model import Client, Target
+from jwtdrill.tokens.keys import SigningKey
+from jwtdrill.tokens.minter import Claims, Minter
+
+CLIENT_CREDENTIALS = "client_credentials"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LIFETIME = 60  # seconds; RFC 7523 section 3 lets a server refuse one that lasts unreasonably long
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token that was granted. `lifetime`: seconds."""
+
+    token: str = field(repr=False)
+    lifetime: float
+
+
+class ClientIdentity:
+    """A client with its credential read: what proves to a token endpoint who asks."""
+
+    def __init__(self, client: Client, target: Target, endpoints: Endpoints) -> None:
+        self.client = client
+        self.endpoint = endpoints.token
+        self._audience = endpoints.issuer if client.assertion_audience == "issuer" else endpoints.token
+        where = f"{target.path}: client {client.id}"
+        try:
+            key = target.read(client.key) if client.key else None
+            self._secret = target.read(client.secret).decode().strip() if client.secret else ""
+            self.minter = (
+                Minter(SigningKey.from_pem(key, client.alg, client.kid or client.id), typ="JWT") if key else None
+            )
+        except BadInputError as error:
+            raise BadInputError(f"{where}: {error}") from None
+        if client.auth == "tls":
+            raise BadInputError(f"{where}: auth tls is not supported yet: use private_key_jwt or a secret")
+
+    def assertion(self, now: float) -> str:
+        """A JWT by which the client speaks for itself (RFC 7523 section 3). Raises BadInputError without key."""
+        if self.minter is None:
+            raise BadInputError(f'client {self.client.id}: an assertion needs a key: add key = "file:…"')
+        name = self.client.id
+        return self.minter.mint(Claims.lasting(ASSERTION_LIFETIME, now=now, iss=name, sub=name, aud=self._audience))
+
+    def authenticate(self, form: dict[str, str], now: float) -> Request:
+        """The token request of that form, with the client's authentication added."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        form = {**form, **self.client.params}
+        match self.client.auth:
+            case "private_key_jwt":
+                form |= {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": self.assertion(now)}
+            case "client_secret_basic":
+                pair = f"{quote_plus(self.client.id)}:{quote_plus(self._secret)}"
+                headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            case "client_secret_post":
+                form |= {"client_id": self.client.id, "client_secret": self._secret}
+            case _:
+                form["client_id"] = self.client.id
+        return Request("POST", self.endpoint, headers, urlencode(form).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenFlow:
+    identity: ClientIdentity
+    name: ClassVar[str]
+
+    def judge(self, response: Response) -> Judgement:
+        """Accepted by a 200 with a token; rejected by an error body of RFC 6749 section 5.2, whatever the 4xx."""
+        if response.status == 200:
+            if self.grant(response) is not None:
+                return Judgement(Verdict.ACCEPTED)
+            return Judgement(Verdict.ERRORED, "status 200 without a token")
+        waiting = throttled(response)
+        if waiting is not None:
+            return waiting
+        error = _error_code(response.json())
+        if 400 <= response.status < 500 and error is not None:
+            return Judgement(Verdict.REJECTED, error)
+        return errored(response)
+
+    def grant(self, response: Response) -> Grant | None:
+        """The token of an accepted response."""
+        content = response.json()
+        if not isinstance(content, Mapping) or not isinstance(content.get("access_token"), str):
+            return None
+        lifetime = content.get("expires_in", 300)
+        return Grant(content["access_token"], float(lifetime) if isinstance(lifetime, int | float) else 300.0)
+
+
+class ClientCredentials(_TokenFlow):
+    """The client asks for a token in its own name."""
+
+    name = "client_credentials"
+
+    def request(self, now: float | None = None) -> Request:
+        """The token request."""
+        form = {"grant_type": CLIENT_CREDENTIALS}
+        if self.identity.client.scope:
+            form["scope"] = self.identity.client.scope
+        return self.identity.authenticate(form, time.time() if now is None else now)
+
+
+class JwtBearer(_TokenFlow):
+    """The client exchanges an assertion for a token (RFC 7523 section 2.1)."""
+
+    name = "jwt_bearer"
+
+    def request(self, assertion: str | None = None, now: float | None = None) -> Request:
+        """The token request; without an assertion a fresh good one."""
+        at = time.time() if now is None else now
+        form = {"grant_type": JWT_BEARER, "assertion": assertion or self.identity.assertion(at)}
+        if self.identity.client.scope:
+            form["scope"] = self.identity.client.scope
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        form |= self.identity.client.params
+        return Request("POST", self.identity.endpoint, headers, urlencode(form).encode())
+
+
+def _error_code(content: object) -> str | None:
+    code = content.get("error") if isinstance(content, Mapping) else None
+    if not isinstance(code, str):
+        return None
+    return code if code in list(TokenError) else "other_error"

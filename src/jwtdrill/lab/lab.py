@@ -1,0 +1,237 @@
+"""Raises the lab's processes in a folder, writes its target file, and takes all of it away again."""
+
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomlkit
+
+from jwtdrill.catalog.objectives import objectives
+from jwtdrill.errors import MissingPartError
+from jwtdrill.faults.agent import AgentSettings, RouteSettings
+from jwtdrill.lab.settings import (
+    SETTINGS_VARIABLE,
+    ClientSettings,
+    IssuerSettings,
+    Profile,
+    VerifierSettings,
+    write_settings,
+)
+from jwtdrill.observe.stack import Scrape, Stack
+from jwtdrill.observe.timing import TimeScale
+from jwtdrill.processes.clocks import movable_clock
+from jwtdrill.processes.programs import find_libfaketime, find_program
+from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
+from jwtdrill.tokens.keys import Algorithm, SigningKey
+
+AUDIENCE = "https://orders.example"
+SCOPE = "orders:read"
+ROUTE = "/orders"
+CLIENT_ID = "orders-client"
+ENVIRONMENT = "lab"
+MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
+_PYTHON = (sys.executable, "-m")
+# Lower bounds on the cache lifetime, in which the verifiers differ.
+_MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """How to raise a lab. `watch`: with Prometheus and Alertmanager; `alg`: of the access tokens."""
+
+    profile: Profile
+    time_scale: float = 1.0
+    watch: bool = True
+    alg: Algorithm = Algorithm.RS256
+
+
+class Lab:
+    """A lab in `folder`, which it owns. Use it in a `with` statement."""
+
+    def __init__(self, folder: Path, options: LabOptions, say: Callable[[str], None] = lambda _: None) -> None:
+        self.folder = folder
+        self.options = options
+        self._say = say
+        self._supervisor = Supervisor(folder)
+        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "jwks", "control")}
+        self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
+
+    @property
+    def target(self) -> Path:
+        """Its target file."""
+        return self.folder / "target.toml"
+
+    def up(self) -> None:
+        """Start everything; the target file is written last. Raises MissingPartError, with nothing left running."""
+        try:
+            self._start()
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> None:
+        """Stop everything and remove the folder."""
+        self._say("stopping")
+        self._supervisor.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def renew_watch(self) -> None:
+        """A fresh Prometheus and Alertmanager: nothing of the past in their windows."""
+        if self.options.watch:
+            self._stack.stop(self._supervisor)
+            self._stack.start(self._supervisor)
+
+    def dead(self) -> list[str]:
+        """Names of processes that ended by themselves."""
+        return self._supervisor.dead()
+
+    def _url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def _start(self) -> None:
+        keys = self.folder / "keys"
+        keys.mkdir(parents=True)
+        signer = SigningKey.generate(self.options.alg)
+        client = SigningKey.generate(Algorithm.ES256, "orders-client-1")
+        for name, content in (
+            ("signer.pem", signer.pem()),
+            ("client.pem", client.pem()),
+            ("admin-token", secrets.token_urlsafe(24).encode()),
+            ("control-token", secrets.token_urlsafe(24).encode()),
+        ):
+            path = keys / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+        self._say("starting issuer, verifiers and fault agent")
+        self._supervisor.start(self._issuer(client), self._agent())
+        self._supervisor.start(*(self._verifier(name) for name in _MIN_LIFETIMES))
+        if self.options.watch:
+            self._say("starting Prometheus and Alertmanager")
+            self._stack.write(objectives(), self._scrapes(), ENVIRONMENT)
+            self._stack.start(self._supervisor)
+        self._write_target(signer, client)
+
+    def _issuer(self, client: SigningKey) -> Spec:
+        profile = self.options.profile
+        settings = IssuerSettings(
+            url=self._url("issuer"),
+            port=self._ports["issuer"],
+            audience=AUDIENCE,
+            token_lifetime=profile.token_lifetime,
+            max_age=profile.max_age,
+            leeway=profile.leeway,
+            key_file=str(self.folder / "keys/signer.pem"),
+            key_alg=self.options.alg,
+            admin_token_file=str(self.folder / "keys/admin-token"),
+            clients=(ClientSettings(CLIENT_ID, client.public_jwk(), client.alg, (SCOPE,)),),
+        )
+        return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
+
+    def _verifier(self, name: str) -> Spec:
+        profile = self.options.profile
+        settings = VerifierSettings(
+            name=name,
+            port=self._ports[name],
+            issuer=self._url("issuer"),
+            jwks_uri=f"{self._url('jwks')}/jwks",
+            audience=AUDIENCE,
+            scope=SCOPE,
+            route=ROUTE,
+            clients=(CLIENT_ID,),
+            algorithms=tuple(a.value for a in Algorithm if a is not Algorithm.HS256),
+            min_lifetime=_MIN_LIFETIMES[name],
+            stale_limit=profile.stale_limit,
+            retry_most=profile.retry_most,
+            leeway=profile.leeway,
+            offset_window=profile.offset_window,
+        )
+        moved = name == MOVABLE and find_libfaketime() is not None
+        clock = movable_clock(self._clock_file) if moved else {}
+        return self._service(name, "verifier", settings, f"{self._url(name)}/healthz", clock)
+
+    def _service(self, name: str, module: str, settings: object, ready: str, env: dict[str, str] | None = None) -> Spec:
+        path = self.folder / f"{name}.json"
+        write_settings(path, settings)
+        return Spec(
+            name,
+            [*_PYTHON, "jwtdrill.lab.serve", module, str(self._ports[name])],
+            ready=ready,
+            env={SETTINGS_VARIABLE: str(path), **(env or {})},
+        )
+
+    def _agent(self) -> Spec:
+        settings = AgentSettings(
+            control_port=self._ports["control"],
+            control_token_file=str(self.folder / "keys/control-token"),
+            routes=(RouteSettings("jwks", self._ports["jwks"], self._url("issuer")),),
+            clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
+            issuer_url=self._url("issuer"),
+            issuer_token_file=str(self.folder / "keys/admin-token"),
+        )
+        path = self.folder / "agent.json"
+        write_settings(path, settings)
+        return Spec(
+            "fault-agent",
+            [*_PYTHON, "jwtdrill.faults.agent", str(path)],
+            ready=f"{self._url('control')}/metrics",
+        )
+
+    @property
+    def _clock_file(self) -> Path:
+        return self.folder / f"{MOVABLE}.clock"
+
+    def _scrapes(self) -> list[Scrape]:
+        ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
+        return [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
+
+    def _write_target(self, signer: SigningKey, client: SigningKey) -> None:
+        content: dict[str, object] = {
+            "environment": ENVIRONMENT,
+            "issuer": {"url": self._url("issuer")},
+            "client": [
+                {
+                    "id": CLIENT_ID,
+                    "auth": "private_key_jwt",
+                    "key": "file:keys/client.pem",
+                    "kid": client.kid,
+                    "alg": client.alg.value,
+                    "scope": SCOPE,
+                }
+            ],
+            "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
+            "resource": [
+                {"name": name, "url": self._url(name) + ROUTE, "audience": AUDIENCE, "scope": SCOPE}
+                for name in _MIN_LIFETIMES
+            ],
+            "limits": {"rate": 10000, "tokens": 1000000},
+            "break": {
+                "faults": ["jwks.*", "keys.*", "clock.*"],
+                "proxy": self._url("control"),
+                "key": "file:keys/control-token",
+            },
+        }
+        if self.options.watch:
+            content["watch"] = {
+                "prometheus": self._stack.prometheus,
+                "alertmanager": self._stack.alertmanager,
+                "time_scale": self.options.time_scale,
+                "file_sd": str(self._stack.file_sd),
+            }
+        fresh = self.folder / ".target.new"
+        fresh.write_text(f"# The lab's target file, written by `jwtdrill lab up`.\n{tomlkit.dumps(content)}")
+        fresh.replace(self.target)
+
+
+def require_watch_programs() -> None:
+    """Raises MissingPartError naming all that is missing to watch and to break clocks, in one line."""
+    wanted = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
+    missing = [package for program, package in wanted.items() if find_program(program) is None]
+    if find_libfaketime() is None:
+        missing.append("libfaketime")
+    if missing:
+        raise MissingPartError(
+            f"not installed: {', '.join(missing)}: run `apt-get install --no-install-recommends {' '.join(missing)}`"
+        )

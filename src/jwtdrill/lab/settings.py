@@ -1,0 +1,88 @@
+"""What each process of the lab is told, as JSON in a file of the lab's folder; and the two profiles of times."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+SETTINGS_VARIABLE = "JWTDRILL_SETTINGS"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Times of the lab in seconds: of its tokens, caches and metrics."""
+
+    name: str
+    token_lifetime: int
+    max_age: int
+    stale_limit: float
+    leeway: float
+    retry_most: float
+    offset_window: float
+
+
+# Short enough that a fault of half a minute is felt.
+DRILL = Profile("drill", 60, 5, 15, 2, 2, 10)
+NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60)
+PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """A client that the issuer knows: its public key as a JWK, the algorithm bound to it, its scopes."""
+
+    id: str
+    jwk: dict[str, str]
+    alg: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IssuerSettings:
+    """`key_file`: the first signing key; `admin_token_file`: what the admin interface asks for."""
+
+    url: str
+    port: int
+    audience: str
+    token_lifetime: int
+    max_age: int
+    leeway: float
+    key_file: str
+    key_alg: str
+    admin_token_file: str
+    clients: tuple[ClientSettings, ...]
+
+
+@dataclass(frozen=True)
+class VerifierSettings:
+    """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ."""
+
+    name: str
+    port: int
+    issuer: str
+    jwks_uri: str
+    audience: str
+    scope: str
+    route: str
+    clients: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    min_lifetime: float
+    stale_limit: float
+    retry_most: float
+    leeway: float
+    offset_window: float
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def write_settings(path: Path, settings: object) -> None:
+    """Write settings as JSON that only the owner may read."""
+    path.write_bytes(TypeAdapter(type(settings)).dump_json(settings, indent=2))
+    path.chmod(0o600)
+
+
+def read_settings(into: type[T]) -> T:
+    """The settings of this process, from the file that the environment names."""
+    return TypeAdapter(into).validate_json(Path(os.environ[SETTINGS_VARIABLE]).read_bytes())

@@ -1,0 +1,67 @@
+"""A resource server of the lab: one protected resource behind our own verification."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.lab.settings import VerifierSettings, read_settings
+from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Verifier, VerifierPolicy
+from jwtdrill.verify.middleware import Application, Receive, Scope, Send
+
+_BODY = b'{"orders": []}'
+_HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]
+
+
+async def _orders(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    """The resource itself: as little as a resource can do, so that verification is what is measured."""
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": _BODY})
+
+
+def build(settings: VerifierSettings) -> Application:
+    """The application: metrics beside the one guarded route."""
+    instruments = Instruments()
+    cache = JwksCache(
+        settings.jwks_uri,
+        settings.issuer,
+        policy=CachePolicy(
+            min_lifetime=settings.min_lifetime,
+            stale_limit=settings.stale_limit,
+            retry_first=min(1.0, settings.retry_most),
+            retry_most=settings.retry_most,
+        ),
+        instruments=instruments,
+    )
+    policy = VerifierPolicy(
+        settings.issuer, settings.audience, settings.algorithms, settings.leeway, scope=settings.scope
+    )
+    verifier = Verifier(policy, cache, instruments=instruments, offset_window=settings.offset_window)
+
+    async def exposition(request: Request) -> Response:  # noqa: ARG001
+        return Response(generate_latest(instruments.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def alive(request: Request) -> Response:  # noqa: ARG001
+        return PlainTextResponse("ok")
+
+    open_routes = Starlette(routes=[Route("/metrics", exposition), Route("/healthz", alive)])
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        guarded = scope["type"] == "http" and scope["path"] == settings.route
+        await (_orders if guarded else open_routes)(scope, receive, send)
+
+    cache.request_refresh()  # so that the first request finds keys
+    return BearerMiddleware(
+        dispatch,
+        verifier,
+        routes={settings.route: settings.route},
+        clients=settings.clients,
+        instruments=instruments,
+    )
+
+
+def create() -> Application:
+    """The application, from the settings that the environment names."""
+    return build(read_settings(VerifierSettings))

@@ -1,0 +1,61 @@
+"""Window lengths of a build: the real ones, or all divided by one factor so that a drill of minutes exercises them."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+_SECONDS = dict(_UNITS)
+_WINDOW = re.compile(r"\[(\d+)([smhd])\]")
+
+SCRAPE = timedelta(seconds=15)
+EVALUATION = timedelta(seconds=15)
+BASE_WINDOW = timedelta(minutes=1)  # over which every base rate is taken
+LEAST_INTERVAL = 1.0  # seconds; a scaled build scrapes and evaluates no faster
+LEAST_SCRAPES = 4  # that a rate needs to survive a late scrape
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScale:
+    """Divides windows, `for`, and intervals by `factor`; none falls below what the scrape interval can carry."""
+
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor <= 10000:
+            raise ValueError(f"the time scale must lie between 1 and 10000, not {self.factor:g}")
+
+    @property
+    def interval(self) -> float:
+        """Seconds between scrapes and between evaluations."""
+        return max(LEAST_INTERVAL, EVALUATION.total_seconds() / self.factor)
+
+    def window(self, length: timedelta) -> str:
+        """A range or window in PromQL's notation."""
+        return promql_duration(max(length.total_seconds() / self.factor, LEAST_SCRAPES * self.interval))
+
+    def hold(self, length: timedelta) -> str:
+        """A rule's `for`, or one of Alertmanager's intervals."""
+        return promql_duration(length.total_seconds() / self.factor)
+
+    def expression(self, promql: str) -> str:
+        """PromQL with every window in brackets scaled."""
+        return _WINDOW.sub(
+            lambda found: f"[{self.window(timedelta(seconds=int(found[1]) * _SECONDS[found[2]]))}]", promql
+        )
+
+
+def promql_duration(seconds: float) -> str:
+    """The shortest exact notation: 1h, 90s, 250ms."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds == 0:
+        return "0s"
+    for unit, length in _UNITS:
+        if milliseconds % (length * 1000) == 0:
+            return f"{milliseconds // (length * 1000)}{unit}"
+    return f"{milliseconds}ms"
+
+
+def window_name(length: timedelta) -> str:
+    """The name of a window in series names: that of its real length, whatever the scale."""
+    return promql_duration(length.total_seconds())

@@ -1,0 +1,1 @@
+"""Questions to a live system, breaking nothing."""

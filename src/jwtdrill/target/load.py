@@ -1,0 +1,44 @@
+"""Reads a target file, and finds the lab's."""
+
+import os
+import ssl
+import tempfile
+from pathlib import Path
+
+from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.target.model import Target
+from jwtdrill.toml import load_toml
+
+LAB = "lab"
+
+
+def lab_folder() -> Path:
+    """Where the lab that stays keeps its state: JWTDRILL_LAB, else a folder of the user's own."""
+    given = os.environ.get("JWTDRILL_LAB")
+    if given:
+        return Path(given)
+    return Path(tempfile.gettempdir()) / f"jwtdrill-lab-{os.getuid()}"
+
+
+def load_target(name: str) -> Target:
+    """The target of that file; `lab` stands for the running lab's. Raises BadInputError, MissingPartError."""
+    if name == LAB:
+        path = lab_folder() / "target.toml"
+        if not path.exists():
+            raise MissingPartError("target lab: no lab is running: start one with `jwtdrill lab up`")
+    else:
+        path = Path(name)
+    target = load_toml(path, Target)
+    target._path = path.absolute()  # noqa: SLF001 - set once, by the loader alone
+    return target
+
+
+def tls_context(target: Target) -> ssl.SSLContext:
+    """Trust for the target's endpoints: the system's, and the target's own CA. Raises BadInputError."""
+    context = ssl.create_default_context()
+    if target.tls.ca is not None:
+        try:
+            context.load_verify_locations(cadata=target.read(target.tls.ca).decode("ascii"))
+        except (ssl.SSLError, UnicodeDecodeError):
+            raise BadInputError(f"{target.path}: tls.ca: {target.tls.ca} holds no certificate in PEM") from None
+    return context

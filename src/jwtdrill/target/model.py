@@ -1,0 +1,189 @@
+"""The target file's form. Every table is closed: a key that is not known is a mistake, not a no-op."""
+
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from jwtdrill.errors import BadInputError
+from jwtdrill.target.reference import Reference, read_reference
+from jwtdrill.tokens.keys import Algorithm
+
+
+def _check_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"must be an http or https URL, not {text!r}")
+    return text
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+
+
+class Environment(StrEnum):
+    """Where the target runs. In production only check and canary run."""
+
+    LAB = "lab"
+    DEV = "dev"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Issuer(_Table):
+    """The authorization server. Endpoints given here take the place of those in its metadata."""
+
+    url: Url
+    token_endpoint: Url | None = None
+    jwks_uri: Url | None = None
+
+
+class Client(_Table):
+    """An OAuth client of ours."""
+
+    id: str
+    auth: Literal["private_key_jwt", "client_secret_basic", "client_secret_post", "tls", "none"]
+    key: Reference | None = None
+    secret: Reference | None = None
+    alg: Algorithm = Algorithm.ES256
+    kid: str | None = None
+    scope: str | None = None
+    params: dict[str, str] = Field(default_factory=dict)
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+
+    @model_validator(mode="after")
+    def _has_credential(self) -> "Client":
+        if self.auth == "private_key_jwt" and self.key is None:
+            raise ValueError('auth private_key_jwt needs a key: add for example key = "file:client.pem"')
+        if self.auth.startswith("client_secret") and self.secret is None:
+            raise ValueError(f'auth {self.auth} needs a secret: add for example secret = "env:CLIENT_SECRET"')
+        return self
+
+
+class ReadyToken(_Table):
+    """A token for users who hold no client."""
+
+    value: Reference
+
+
+class Signer(_Table):
+    """A signing key of the issuer, where the user lets us hold one."""
+
+    key: Reference
+    kid: str
+    alg: Algorithm
+
+
+class Resource(_Table):
+    """A protected resource. `name` is what metrics and reports call it; its URL without query by default."""
+
+    url: Url
+    audience: str
+    name: str | None = None
+    scope: str | None = None
+    method: str = "GET"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+    one_time: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name in metrics and reports."""
+        return self.name or self.url.partition("?")[0]
+
+
+class Tls(_Table):
+    """Trust beyond the system's."""
+
+    ca: Reference | None = None
+
+
+class Limits(_Table):
+    """Hard limits. rate: requests/s; tokens: asked of the issuer in a run."""
+
+    rate: Annotated[float, Field(gt=0)] = 500
+    tokens: Annotated[int, Field(gt=0)] = 1000
+
+
+class Break(_Table):
+    """What may be broken, by fault name or pattern, and where the fault agent is told so."""
+
+    faults: tuple[str, ...] = ()
+    proxy: Url | None = None
+    key: Reference | None = None  # what the agent asks for before it obeys
+
+    def allows(self, fault: str) -> bool:
+        """Whether that fault is among what may be broken."""
+        return any(fnmatchcase(fault, pattern) for pattern in self.faults)
+
+
+class Watch(_Table):
+    """What watches the target."""
+
+    prometheus: Url | None = None
+    alertmanager: Url | None = None
+    time_scale: Annotated[float, Field(ge=1)] = 1  # by which the loaded rules' windows are divided
+    file_sd: Path | None = None  # a folder of file_sd files, to have the harness's own metrics scraped
+
+
+class Target(_Table):
+    """A system under test."""
+
+    environment: Environment
+    issuer: Issuer
+    objectives: str | None = None
+    client: tuple[Client, ...] = ()
+    token: tuple[ReadyToken, ...] = ()
+    signer: tuple[Signer, ...] = ()
+    resource: tuple[Resource, ...] = ()
+    tls: Tls = Tls()
+    limits: Limits = Limits()
+    break_: Break = Field(default=Break(), alias="break")
+    watch: Watch = Watch()
+    _path: Path = PrivateAttr(default=Path("target.toml"))
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Target":
+        labels = [resource.label for resource in self.resource]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two resources are called {label!r}: give each a name of its own")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The file that it was read from."""
+        return self._path
+
+    @property
+    def objectives_path(self) -> Path | None:
+        """The user's own objectives file, or None for the package's."""
+        return self._path.parent / self.objectives if self.objectives else None
+
+    def read(self, reference: str) -> bytes:
+        """What a reference of this file stands for. Raises BadInputError."""
+        return read_reference(reference, self._path.parent)
+
+    def require_clients(self) -> tuple[Client, ...]:
+        """The clients. Raises BadInputError when there is none."""
+        if not self.client:
+            raise BadInputError(f"{self._path}: no [[client]]: this needs one to get tokens with")
+        return self.client
+
+    def require_resources(self) -> tuple[Resource, ...]:
+        """The resources. Raises BadInputError when there is none."""
+        if not self.resource:
+            raise BadInputError(f"{self._path}: no [[resource]]: this needs one to send tokens to")
+        return self.resource
+
+    def refuse_production(self, what: str) -> None:
+        """Raise BadInputError when the target is in production."""
+        if self.environment is Environment.PRODUCTION:
+            raise BadInputError(f"{self._path}: environment is production: {what} never runs there")

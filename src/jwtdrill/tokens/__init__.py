@@ -1,0 +1,1 @@
+"""Keys, minted tokens, and the cases with their expected verdicts."""

@@ -1,0 +1,109 @@
+"""Signing keys: generated, read from PEM, published as JWK (RFC 7517, RFC 7518, RFC 8037)."""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from jwtdrill.errors import BadInputError
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+_THUMBPRINT_MEMBERS = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
+
+
+class Algorithm(StrEnum):
+    """Signature algorithms that keys are made for (RFC 7518 section 3.1, RFC 8037)."""
+
+    RS256 = "RS256"
+    PS256 = "PS256"
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
+    HS256 = "HS256"
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key that signs. Its `repr` holds no secret."""
+
+    kid: str
+    alg: Algorithm
+    private: PrivateKey | bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, alg: Algorithm, kid: str | None = None) -> "SigningKey":
+        """A new key; without a kid its RFC 7638 thumbprint is the kid."""
+        private: PrivateKey | bytes
+        match alg:
+            case Algorithm.RS256 | Algorithm.PS256:
+                private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            case Algorithm.ES256:
+                private = ec.generate_private_key(ec.SECP256R1())
+            case Algorithm.EDDSA:
+                private = ed25519.Ed25519PrivateKey.generate()
+            case Algorithm.HS256:
+                private = secrets.token_bytes(32)
+        return cls(kid or _default_kid(alg, private), alg, private)
+
+    @classmethod
+    def from_pem(cls, pem: bytes, alg: Algorithm, kid: str | None = None) -> "SigningKey":
+        """A private key from PEM. Raises BadInputError when it is none or does not fit the algorithm."""
+        try:
+            private = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise BadInputError("not a private key in PEM without a password") from None
+        kinds: dict[Algorithm, type] = {
+            Algorithm.RS256: rsa.RSAPrivateKey,
+            Algorithm.PS256: rsa.RSAPrivateKey,
+            Algorithm.ES256: ec.EllipticCurvePrivateKey,
+            Algorithm.EDDSA: ed25519.Ed25519PrivateKey,
+        }
+        if alg not in kinds or not isinstance(private, kinds[alg]):
+            raise BadInputError(f"the key is no key for {alg}")
+        assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+        if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name != "secp256r1":
+            raise BadInputError(f"{alg} wants a key on P-256, not on {private.curve.name}")
+        return cls(kid or _default_kid(alg, private), alg, private)
+
+    def pem(self) -> bytes:
+        """The private key as PKCS #8 PEM, for a file that only its owner may read."""
+        if isinstance(self.private, bytes):
+            raise TypeError("a symmetric key has no PEM")
+        return self.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+    def public_jwk(self) -> dict[str, str]:
+        """The public key as a JWK. Raises TypeError for a symmetric key, which must never be published."""
+        if isinstance(self.private, bytes):
+            raise TypeError("a symmetric key has no public part")
+        return {**_public_members(self.alg, self.private), "kid": self.kid, "alg": self.alg, "use": "sig"}
+
+
+def jwks(keys: Iterable[SigningKey]) -> dict[str, list[dict[str, str]]]:
+    """The JWK set that publishes these keys."""
+    return {"keys": [key.public_jwk() for key in keys]}
+
+
+def _public_members(alg: Algorithm, private: PrivateKey) -> dict[str, str]:
+    members: dict[str, Any] = get_default_algorithms()[alg].to_jwk(private.public_key(), as_dict=True)
+    return {name: value for name, value in members.items() if name != "key_ops"}
+
+
+def _default_kid(alg: Algorithm, private: PrivateKey | bytes) -> str:
+    if isinstance(private, bytes):
+        return secrets.token_urlsafe(12)
+    members = _public_members(alg, private)
+    wanted = {name: members[name] for name in _THUMBPRINT_MEMBERS[members["kty"]]}
+    digest = hashlib.sha256(json.dumps(wanted, separators=(",", ":"), sort_keys=True).encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

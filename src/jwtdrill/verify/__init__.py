@@ -1,0 +1,23 @@
+"""Instrumented verification for services: what a Python resource server imports.
+
+cache = JwksCache("https://idp.example/jwks", issuer)
+verifier = Verifier(VerifierPolicy(issuer, audience), cache)
+claims = verifier.verify(token)           # or: await verifier.averify(token)
+"""
+
+from jwtdrill.verify.cache import CachePolicy, JwksCache
+from jwtdrill.verify.errors import VerificationError
+from jwtdrill.verify.fetch import FetchLimits
+from jwtdrill.verify.middleware import BearerMiddleware
+from jwtdrill.verify.verifier import Claims, Verifier, VerifierPolicy
+
+__all__ = [
+    "BearerMiddleware",
+    "CachePolicy",
+    "Claims",
+    "FetchLimits",
+    "JwksCache",
+    "VerificationError",
+    "Verifier",
+    "VerifierPolicy",
+]

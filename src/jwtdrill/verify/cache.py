@@ -1,0 +1,262 @@
+"""A cache of one issuer's keys that keeps verifying through outages, floods and rotations.
+
+A background thread owns all fetches. Readers look at an immutable snapshot without a lock, so a known key never
+waits. Only a token whose key is not on hand waits, and only for a fetch that the allowance permits.
+"""
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from jwtdrill.catalog import metrics
+from jwtdrill.catalog.exposition import UNKNOWN, Instruments
+from jwtdrill.verify.fetch import Fetched, FetchError, FetchLimits, fetch_keyset
+from jwtdrill.verify.keyset import TrustedKey, select
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How long keys are kept and how often they are asked for. All times in seconds.
+
+    default_lifetime: where the endpoint says nothing; min_lifetime, max_lifetime: bounds on what it says.
+    refresh_at: share of the lifetime after which a refresh begins. stale_limit: age since the last good fetch at
+    which the keys are dropped. retry_first, retry_most: back-off between failed attempts, counted from the start
+    of the attempt. allowance: fetches that unknown kids and bad signatures may cause at once; one more becomes
+    available every allowance_refill seconds. So N unknown kids in T seconds cause at most
+    allowance + T / allowance_refill fetches beside the scheduled ones.
+    """
+
+    default_lifetime: float = 300.0
+    min_lifetime: float = 5.0
+    max_lifetime: float = 3600.0
+    refresh_at: float = 0.75
+    stale_limit: float = 14400.0
+    retry_first: float = 1.0
+    retry_most: float = 30.0
+    allowance: int = 4
+    allowance_refill: float = 10.0
+    limits: FetchLimits = field(default_factory=FetchLimits)
+
+    def lifetime(self, max_age: float | None) -> float:
+        """The lifetime in force for a set that came with that max-age."""
+        wanted = self.default_lifetime if max_age is None else max_age
+        return min(max(wanted, self.min_lifetime), self.max_lifetime)
+
+    def retry_delay(self, failures: int) -> float:
+        """Seconds from the start of the last of so many failed attempts to the next."""
+        return min(self.retry_most, self.retry_first * 2.0 ** min(failures - 1, 30))
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    keys: tuple[TrustedKey, ...]
+    by_token: dict[tuple[str | None, str], TrustedKey]
+    drop_at: float
+
+
+_log = logging.getLogger(__name__)
+_EMPTY = _Snapshot((), {}, float("-inf"))
+FetchFunction = Callable[[], Fetched]
+
+
+class JwksCache:
+    """The keys of one issuer, fetched from `url`.
+
+    Use from any number of threads, or from asyncio through `Verifier.averify`. Close it, or use it in a `with`
+    statement; its thread is a daemon. `fetch` and `clock` (monotonic seconds) are for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        issuer: str,
+        *,
+        policy: CachePolicy | None = None,
+        instruments: Instruments | None = None,
+        tls: ssl.SSLContext | None = None,
+        fetch: FetchFunction | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = url
+        self.issuer = issuer
+        self.policy = policy or CachePolicy()
+        self._tls = tls or ssl.create_default_context()
+        self._fetch = fetch or self._fetch_http
+        self._clock = clock
+        self._snapshot = _EMPTY
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._waiting: Future[None] | None = None  # of those who wait for the next fetch to begin
+        self._under_way: Future[None] | None = None
+        self._next_attempt = clock()
+        self._failures = 0
+        self._allowance = float(self.policy.allowance)
+        self._allowance_at = clock()
+        self._report = _CacheMetrics(instruments or Instruments(), issuer, self.policy)
+
+    def on_hand(self, kid: str | None, alg: str) -> TrustedKey | None:
+        """The key for such a token if it is here; never waits."""
+        snapshot = self._snapshot
+        if self._clock() >= snapshot.drop_at:
+            self._start()
+            return None
+        found = snapshot.by_token.get((kid, alg))
+        if found is not None or kid is not None:
+            return found
+        return select(snapshot.keys, None, alg)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether any key is on hand that is not too old."""
+        return self._clock() < self._snapshot.drop_at
+
+    def knows(self, kid: str) -> bool:
+        """Whether a key of that kid is on hand: what a metric may name."""
+        return any(key.kid == kid for key in self._snapshot.keys)
+
+    def request_refresh(self) -> Future[None] | None:
+        """Ask for a fetch because a key is missing or no longer fits; done when the fetch has ended.
+
+        None when none is due: the endpoint failed a moment ago, or the allowance is used up.
+        """
+        with self._condition:
+            self._start()
+            if self._under_way is not None:
+                return self._under_way
+            if self._waiting is not None:
+                return self._waiting
+            now = self._clock()
+            if self._failures:
+                if now < self._next_attempt:
+                    return None
+            elif self._snapshot is not _EMPTY and not self._spend_allowance(now):
+                return None
+            self._waiting = Future()
+            self._waiting.set_running_or_notify_cancel()  # so that no impatient waiter cancels it for all
+            self._next_attempt = now
+            self._condition.notify_all()
+            return self._waiting
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join(self.policy.limits.timeout + 1)
+
+    def __enter__(self) -> "JwksCache":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        if self._closed or (self._thread is not None and self._thread.is_alive()):
+            return
+        with self._condition:  # a Condition's lock may be taken again by the thread that holds it
+            if self._thread is None or not self._thread.is_alive():  # not alive: this process is a fork
+                self._thread = threading.Thread(target=self._run, name="jwks-refresh", daemon=True)
+                self._thread.start()
+
+    def _spend_allowance(self, now: float) -> bool:
+        gained = (now - self._allowance_at) / self.policy.allowance_refill
+        self._allowance = min(float(self.policy.allowance), self._allowance + gained)
+        self._allowance_at = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._closed and (wait := self._next_attempt - self._clock()) > 0:
+                    self._condition.wait(wait)
+                if self._closed:
+                    break
+                self._under_way = self._waiting or Future()
+                self._waiting = None
+                started = self._clock()
+            self._attempt(started)
+            with self._condition:
+                done, self._under_way = self._under_way, None
+            if done is not None:
+                done.set_result(None)
+        for waiter in (self._waiting, self._under_way):
+            if waiter is not None:
+                waiter.set_result(None)
+
+    def _attempt(self, started: float) -> None:
+        try:
+            fetched = self._fetch()
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever a fetch runs into
+            _log.warning("key set of %s not fetched: %s", self.issuer, _why(error))
+            with self._condition:
+                self._failures += 1
+                self._next_attempt = started + self.policy.retry_delay(self._failures)
+                if self._clock() >= self._snapshot.drop_at:
+                    self._snapshot = _EMPTY
+                self._report.failure(self._clock() - started, self._snapshot.keys)
+            return
+        lifetime = self.policy.lifetime(fetched.max_age)
+        with self._condition:
+            self._failures = 0
+            self._next_attempt = started + lifetime * self.policy.refresh_at
+            self._snapshot = _Snapshot(
+                fetched.keys,
+                {(k.kid, alg): k for k in reversed(fetched.keys) if k.kid is not None for alg in k.algorithms},
+                started + max(lifetime, self.policy.stale_limit),
+            )
+            self._report.success(self._clock() - started, fetched.keys, lifetime)
+
+    def _fetch_http(self) -> Fetched:
+        return fetch_keyset(self.url, self.policy.limits, self._tls)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, FetchError) else type(error).__name__
+
+
+class _CacheMetrics:
+    """What is in force, as metrics: attempts, keys on hand, lifetime, stale limit, last success."""
+
+    def __init__(self, instruments: Instruments, issuer: str, policy: CachePolicy) -> None:
+        self._issuer = issuer
+        fetches = instruments.counter(metrics.JWKS_FETCH)
+        durations = instruments.histogram(metrics.JWKS_FETCH_DURATION)
+        self._fetches = {result: fetches.labels(issuer, result) for result in ("success", "failure")}
+        self._durations = {result: durations.labels(issuer, result) for result in ("success", "failure")}
+        self._last = instruments.gauge(metrics.JWKS_LAST_SUCCESS)
+        self._keys = instruments.gauge(metrics.JWKS_KEYS).labels(issuer)
+        self._lifetime = instruments.gauge(metrics.JWKS_LIFETIME).labels(issuer)
+        instruments.gauge(metrics.JWKS_STALE_LIMIT).labels(issuer).set(policy.stale_limit)
+        self._info = instruments.gauge(metrics.SIGNING_KEY_INFO)
+        self._named: set[tuple[str, str]] = set()
+
+    def success(self, seconds: float, keys: tuple[TrustedKey, ...], lifetime: float) -> None:
+        self._count("success", seconds, keys)
+        self._last.labels(self._issuer).set(time.time())
+        self._lifetime.set(lifetime)
+
+    def failure(self, seconds: float, keys: tuple[TrustedKey, ...]) -> None:
+        self._count("failure", seconds, keys)
+
+    def _count(self, result: str, seconds: float, keys: tuple[TrustedKey, ...]) -> None:
+        self._fetches[result].inc()
+        self._durations[result].observe(seconds)
+        self._keys.set(len(keys))
+        named = {(key.kid or UNKNOWN, key.alg_label) for key in keys}
+        for kid, alg in self._named - named:
+            self._info.remove(self._issuer, kid, alg, "trusted")
+        for kid, alg in named:
+            self._info.labels(self._issuer, kid, alg, "trusted").set(1)
+        self._named = named

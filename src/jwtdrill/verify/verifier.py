@@ -1,0 +1,235 @@
+"""Verifies access tokens (RFC 7519, RFC 8725, RFC 9068) over PyJWT and says why one is refused.
+
+PyJWT checks form, signature, audience and issuer. Times are checked here against a clock that is passed in, since
+a refusal for the clock's sake must still tell what the clock's offset is.
+"""
+
+import asyncio
+import binascii
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jwt
+from jwt.utils import base64url_decode
+
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.catalog.reasons import Reason
+from jwtdrill.verify.cache import JwksCache
+from jwtdrill.verify.errors import VerificationError
+from jwtdrill.verify.keyset import ASYMMETRIC_ALGORITHMS, TrustedKey
+from jwtdrill.verify.metrics import VerificationMetrics
+
+Claims = Mapping[str, Any]
+_WAIT_MARGIN = 1.0  # seconds beyond the fetch's own timeout, for the thread to be scheduled
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierPolicy:
+    """What a token must be. `leeway`: seconds of clock difference forgiven; `max_bytes`: of the compact form;
+    `scope`: that it must carry."""
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    leeway: float = 30.0
+    max_bytes: int = 16 * 1024
+    required: tuple[str, ...] = ("iss", "aud", "exp", "iat", "sub")
+    scope: str | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.algorithms if name not in ASYMMETRIC_ALGORITHMS]
+        if wrong or not self.algorithms:
+            raise ValueError(f"algorithms must be signatures with a public key, not {', '.join(wrong) or 'none'}")
+
+
+class Verifier:
+    """Accepts or refuses tokens of one issuer for one audience, from any thread or from asyncio."""
+
+    def __init__(
+        self,
+        policy: VerifierPolicy,
+        cache: JwksCache,
+        *,
+        instruments: Instruments | None = None,
+        clock: Callable[[], float] = time.time,
+        offset_window: float = 60.0,
+    ) -> None:
+        self.policy = policy
+        self._cache = cache
+        self._clock = clock
+        self._metrics = VerificationMetrics(
+            instruments or Instruments(), policy.issuer, policy.audience, policy.algorithms, offset_window
+        )
+        self._decoder = jwt.PyJWT(
+            options={  # times are checked below; sub and jti are compared with nothing
+                "require": list(policy.required),
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            }
+        )
+
+    def verify(self, token: str) -> Claims:
+        """The claims of a good token. Raises VerificationError. May wait for one fetch of keys."""
+        steps = self._steps(token)
+        try:
+            fetch = next(steps)
+            while True:
+                _wait(fetch, self._cache.policy.limits.timeout + _WAIT_MARGIN)
+                fetch = steps.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+    async def averify(self, token: str) -> Claims:
+        """As `verify`, without stopping the event loop while keys are fetched."""
+        steps = self._steps(token)
+        try:
+            fetch = next(steps)
+            while True:
+                await asyncio.wait(
+                    [asyncio.wrap_future(fetch)], timeout=self._cache.policy.limits.timeout + _WAIT_MARGIN
+                )
+                fetch = steps.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+    def _steps(self, token: str) -> Generator[Future[None], None, Claims]:
+        """Verify and count; yields what must be waited for, so that both ways of waiting share one logic."""
+        started = time.perf_counter()
+        kid = alg = None
+        try:
+            if len(token) > self.policy.max_bytes:
+                raise VerificationError(Reason.TOO_LARGE, f"more than {self.policy.max_bytes} bytes")
+            kid, alg = _header(token.partition(".")[0])
+            if alg not in self.policy.algorithms:
+                raise VerificationError(Reason.ALGORITHM_NOT_ALLOWED, "the algorithm is not one of ours")
+            key = self._cache.on_hand(kid, alg)
+            attempts = 2  # a fetch under way may have begun before the key was published
+            while key is None and attempts and (fetch := self._cache.request_refresh()) is not None:
+                yield fetch
+                key = self._cache.on_hand(kid, alg)
+                attempts -= 1
+            if key is None:
+                raise self._no_key()
+            try:
+                claims = self._check(token, key)
+            except VerificationError as refusal:
+                if refusal.reason is not Reason.BAD_SIGNATURE:
+                    raise
+                fetch_again = self._cache.request_refresh()
+                if fetch_again is None:
+                    raise
+                yield fetch_again
+                changed = self._cache.on_hand(kid, alg)
+                if changed is None or changed.fingerprint == key.fingerprint:
+                    raise
+                claims = self._check(token, changed)
+        except VerificationError as refusal:
+            self._metrics.refused(self._known(kid), alg, refusal.reason, time.perf_counter() - started)
+            raise
+        self._metrics.accepted(self._known(kid), alg, time.perf_counter() - started)
+        return claims
+
+    def _known(self, kid: str | None) -> str | None:
+        return kid if kid is not None and self._cache.knows(kid) else None
+
+    def _no_key(self) -> VerificationError:
+        if self._cache.has_keys:
+            return VerificationError(Reason.UNKNOWN_KID, "no published key has this kid and algorithm")
+        return VerificationError(Reason.KEY_UNAVAILABLE, "the issuer's keys cannot be fetched")
+
+    def _check(self, token: str, key: TrustedKey) -> Claims:
+        policy = self.policy
+        try:
+            claims = self._decoder.decode(
+                token,
+                key.key,
+                algorithms=[name for name in policy.algorithms if name in key.algorithms],
+                audience=policy.audience,
+                issuer=policy.issuer,
+            )
+        except jwt.InvalidTokenError as error:
+            raise VerificationError(_reason(error), _DETAIL.get(type(error), "it is malformed")) from None
+        except (ValueError, TypeError, RecursionError, OverflowError):  # foreign input
+            raise VerificationError(Reason.MALFORMED, "it is malformed") from None
+        self._check_times(claims)
+        if policy.scope is not None and policy.scope not in _scopes(claims):
+            raise VerificationError(Reason.INSUFFICIENT_SCOPE, "it does not carry the scope asked for")
+        return claims
+
+    def _check_times(self, claims: Claims) -> None:
+        now, leeway = self._clock(), self.policy.leeway
+        issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
+        not_before = _seconds(claims, "nbf") if "nbf" in claims else None
+        self._metrics.seen(issued=issued, expires=expires, now=now)
+        if expires + leeway <= now:
+            raise VerificationError(Reason.EXPIRED, "its time is over")
+        if not_before is not None and not_before - leeway > now:
+            raise VerificationError(Reason.NOT_YET_VALID, "its time has not begun")
+        if issued - leeway > now:
+            raise VerificationError(Reason.ISSUED_IN_FUTURE, "it was issued later than now")
+
+
+def _wait(fetch: Future[None], seconds: float) -> None:
+    try:
+        fetch.result(seconds)
+    except TimeoutError:
+        return  # what is on hand decides
+
+
+@lru_cache(maxsize=1024)
+def _header(segment: str) -> tuple[str | None, str]:
+    """kid and alg of a header segment. The same header comes again and again: its parse is remembered."""
+    try:
+        header = json.loads(base64url_decode(segment))
+    except (ValueError, binascii.Error, RecursionError):
+        raise VerificationError(Reason.MALFORMED, "its header is not JSON") from None
+    if not isinstance(header, dict):
+        raise VerificationError(Reason.MALFORMED, "its header is not a JSON object")
+    kid, alg = header.get("kid"), header.get("alg")
+    if not isinstance(kid, str | None) or not isinstance(alg, str):
+        raise VerificationError(Reason.MALFORMED, "alg and kid must be strings")
+    return kid, alg
+
+
+def _seconds(claims: Claims, name: str) -> float:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate")
+    try:
+        return float(value)
+    except OverflowError:
+        raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate") from None
+
+
+def _scopes(claims: Claims) -> list[str]:
+    """Granted scopes (RFC 8693 section 4.2)."""
+    granted = claims.get("scope", "")
+    return granted.split(" ") if isinstance(granted, str) else []
+
+
+def _reason(error: jwt.InvalidTokenError) -> Reason:
+    kinds: Iterable[type] = type(error).__mro__
+    return next((_REASONS[kind] for kind in kinds if kind in _REASONS), Reason.MALFORMED)
+
+
+_REASONS: dict[type, Reason] = {
+    jwt.InvalidSignatureError: Reason.BAD_SIGNATURE,
+    jwt.InvalidAudienceError: Reason.WRONG_AUDIENCE,
+    jwt.InvalidIssuerError: Reason.WRONG_ISSUER,
+    jwt.InvalidAlgorithmError: Reason.ALGORITHM_NOT_ALLOWED,
+    jwt.MissingRequiredClaimError: Reason.MISSING_CLAIM,
+}
+_DETAIL: dict[type, str] = {
+    jwt.InvalidSignatureError: "the signature does not fit the key",
+    jwt.InvalidAudienceError: "it is meant for another audience",
+    jwt.InvalidIssuerError: "it comes from another issuer",
+    jwt.InvalidAlgorithmError: "the algorithm does not fit the key",
+    jwt.MissingRequiredClaimError: "a required claim is missing",
+}
