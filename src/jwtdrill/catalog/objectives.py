@@ -115,7 +115,7 @@ class _ObjectivesFile:
 @cache
 def objectives(path: Path | None = None) -> tuple[Objective, ...]:
     """The objectives of that file, or the package's own. Raises BadInputError with the line that is wrong."""
-    from jwtdrill.toml import load_toml  # noqa: PLC0415 - only who reads the file pays for the parser
+    from jwtdrill.toml import load_toml
 
     path = path or Path(__file__).with_name("slo.toml")
     found = load_toml(path, _ObjectivesFile).objective

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -16,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
@@ -33,6 +30,7 @@ from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
 from jwtdrill.faults.proxy import Route
 from jwtdrill.faults.registry import FAULTS, make_fault
+from jwtdrill.processes.serving import serve
 
 _RETRY_SECONDS = 0.5
 _log = logging.getLogger("jwtdrill.faults")
@@ -215,21 +213,9 @@ async def run(site: Site, control_port: int, token: str) -> None:
     routes = site.routes
     for route in routes.values():
         await route.open()
-    server = Server(
-        agent.application(),
-        address="127.0.0.1",
-        port=control_port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_access=False,
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
     watcher = asyncio.create_task(agent.watch())
     try:
-        await server.serve()
+        await serve(agent.application(), control_port)
     finally:
         watcher.cancel()
         await agent.end_all()

@@ -25,7 +25,7 @@ class Profile:
 
 
 # Short enough that a fault of half a minute is felt.
-DRILL = Profile("drill", 60, 5, 15, 2, 2, 10)
+DRILL = Profile("drill", 60, 5, 15, 2, 1, 10)
 NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60)
 PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 

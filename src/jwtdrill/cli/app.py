@@ -1,0 +1,71 @@
+"""The commands, grouped as in the README: load, break, watch."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
+
+import typer
+
+from jwtdrill import __version__
+from jwtdrill.cli.output import fail
+from jwtdrill.errors import JwtdrillError
+
+P = ParamSpec("P")
+LOAD, BREAK, WATCH = "Load", "Break", "Watch"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="jwtdrill",
+    help="Load, break and watch a JWT Bearer system, and learn before production does whether it holds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 it held, 1 it did not, 2 bad input or a missing part, 3 the harness was the limit, "
+    "130 interrupted. Load itself is run with `locust -f loadtests/NAME.py --target FILE`.",
+)
+
+
+def command(function: Callable[P, int | None]) -> Callable[P, None]:
+    """A command: its errors become one line on stderr, what it returns the exit code."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except JwtdrillError as error:
+            fail(str(error))
+            code = error.exit_code
+        except KeyboardInterrupt:
+            fail("interrupted")
+            code = INTERRUPTED
+        raise typer.Exit(code or 0)
+
+    return run
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jwtdrill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """The console script."""
+    # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
+    from jwtdrill.cli import breaking, loading, watching  # noqa: F401
+
+    try:
+        app()
+    except BrokenPipeError:  # whoever read our output has gone: `jwtdrill catalog | head`
+        sys.stderr.close()
+        sys.exit(0)

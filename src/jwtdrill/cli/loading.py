@@ -1,0 +1,105 @@
+"""Commands under Load: the lab to load, and the canary."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from jwtdrill.cli.app import LOAD, app, command
+from jwtdrill.cli.output import as_json, say
+from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.tokens.keys import Algorithm
+
+lab_app = typer.Typer(help="The embedded target: issuer, verifiers, fault agent, Prometheus, Alertmanager.")
+app.add_typer(lab_app, name="lab", rich_help_panel=LOAD, no_args_is_help=True)
+TimeScaleOption = Annotated[
+    float, typer.Option("--time-scale", min=1, help="Divide every alerting window by this: 60 makes hours minutes.")
+]
+
+
+@lab_app.command()
+@command
+def up(
+    profile: Annotated[str, typer.Option(help="Cache and token lifetimes: normal or drill (seconds).")] = "normal",
+    time_scale: TimeScaleOption = 1,
+    alg: Annotated[Algorithm, typer.Option(help="Algorithm of the access tokens.")] = Algorithm.RS256,
+    without_alerts: Annotated[bool, typer.Option(help="Without Prometheus and Alertmanager.")] = False,
+) -> None:
+    """Start the lab in the background, and print the path of its target file."""
+    from jwtdrill.lab.control import lab_up
+    from jwtdrill.lab.lab import LabOptions, require_watch_programs
+    from jwtdrill.lab.settings import PROFILES
+
+    if profile not in PROFILES:
+        raise BadInputError(f"unknown profile {profile!r}: choose from {', '.join(PROFILES)}")
+    if alg is Algorithm.HS256:
+        raise BadInputError("HS256 has no public key to publish: choose another --alg")
+    if not without_alerts:
+        require_watch_programs()
+    options = LabOptions(PROFILES[profile], time_scale, watch=not without_alerts, alg=alg)
+    sys.stdout.write(f"{lab_up(options, say)}\n")
+
+
+@lab_app.command()
+@command
+def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> int:
+    """Say whether the lab runs; exit code 1 when it does not."""
+    from jwtdrill.lab.control import lab_state
+
+    state = lab_state()
+    if json:
+        as_json({"running": state is not None, "target": state.target if state else None})
+    elif state is None:
+        say("no lab is running")
+    else:
+        sys.stdout.write(f"{state.target}\n")
+    return 0 if state is not None else 1
+
+
+@lab_app.command()
+@command
+def down() -> None:
+    """End the lab: faults undone, processes stopped, files removed."""
+    from jwtdrill.lab.control import lab_down
+
+    say("lab ended" if lab_down() else "no lab is running")
+
+
+@app.command(rich_help_panel=LOAD)
+@command
+def canary(
+    target: Annotated[str, typer.Argument(help="Target file, or `lab` for the running lab.")],
+    port: Annotated[int, typer.Option(help="Serve metrics on this loopback port.")] = 9647,
+) -> None:
+    """Send one known-good token a second to each resource, until interrupted. Runs in production too."""
+    import logging
+    import signal
+
+    from prometheus_client import start_http_server
+
+    from jwtdrill.catalog.exposition import Instruments
+    from jwtdrill.probe.canary import Canary
+    from jwtdrill.target.discovery import discover
+    from jwtdrill.target.load import load_target
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    loaded = load_target(target)
+    instruments = Instruments()
+    bird = Canary(loaded, discover(loaded), instruments)
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=instruments.registry)
+    except OSError as error:
+        raise BadInputError(f"port {port} cannot be opened ({error.strerror}): give another with --port") from None
+    say(f"canary: metrics at http://127.0.0.1:{port}/metrics")
+    try:
+        asyncio.run(bird.run())
+    except* MissingPartError as group:
+        raise group.exceptions[0] from None
+    finally:
+        with suppress(OSError):
+            server.shutdown()
+            server.server_close()
+            thread.join()

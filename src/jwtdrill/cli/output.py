@@ -1,0 +1,38 @@
+"""Printing: results to stdout, progress and messages to stderr, colour only on a terminal."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH = 140  # columns of a table that goes to no terminal
+
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(message: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"jwtdrill: {message}\n")
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    progress.print(text, markup=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout."""
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column)
+    for row in rows:
+        made.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(made)
+
+
+def as_json(content: Any) -> None:
+    """JSON on stdout."""
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")

@@ -1,0 +1,118 @@
+"""The Chaos Toolkit control that makes an experiment a drill: opens the session, closes it, gives the verdict.
+
+Chaos Toolkit swallows what a control raises, so every hook notes its failure in the session and in the journal, and
+a journal without our verdict counts as failed.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution
+
+from jwtdrill.drill.experiment import Experiment, watching_alerts
+from jwtdrill.drill.judge import Judged, Outcome
+from jwtdrill.drill.result import DrillResult
+from jwtdrill.drill.session import Session, current, set_current
+from jwtdrill.errors import JwtdrillError
+from jwtdrill.target.load import load_target
+
+RESULT = "jwtdrill"
+_GRACEFUL = 20  # the status by which Chaos Toolkit still runs its rollbacks
+_log = logging.getLogger("jwtdrill.drill")
+
+
+def _say_plainly(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - progress of a plain `chaos run`
+
+
+@dataclass(slots=True)
+class _Control:
+    """What outlives a hook. `say`: who is told of what happens; a game day puts its own in place."""
+
+    say: Callable[[str], None] = _say_plainly
+    experiment: Experiment | None = None
+    rolling_back: bool = False
+    result: DrillResult | None = None
+
+
+control = _Control()
+
+
+def before_experiment_control(context: dict[str, Any], target: str = "lab", **_: Any) -> None:
+    """Open the session. What cannot be opened interrupts the run with one line."""
+    control.rolling_back, control.result = False, None
+    set_current(None)
+    signal.signal(signal.SIGTERM, _terminated)  # Chaos Toolkit restores the caller's handler at the end
+    try:
+        control.experiment = Experiment.parse(context)
+        session = Session(
+            load_target(target), control.experiment.expected, watch_alerts=watching_alerts(), say=control.say
+        )
+    except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
+        message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"
+        control.say(f"jwtdrill: {message}")
+        raise InterruptExecution(message) from None
+    set_current(session)
+
+
+def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **_: Any) -> None:
+    """An activity that failed ends the method: a drill with a piece missing says nothing."""
+    if not isinstance(state, dict) or state.get("status") != "failed" or control.rolling_back:
+        return
+    message = f"{context.get('name')}: {_reason(state)}"
+    current().fail(message)
+    raise InterruptExecution(message)
+
+
+def before_rollback_control(context: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
+    """From here on nothing may interrupt."""
+    control.rolling_back = True
+
+
+def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
+    """Close the session, and write the verdict into the journal, by which `chaos run` sets its exit code."""
+    try:
+        session = current()
+        if state["status"] != "completed":
+            session.fail(f"the experiment was {state['status']}")
+        assert control.experiment is not None
+        judged = session.close()
+        set_current(None)
+        experiment = control.experiment
+        control.result = DrillResult(
+            experiment.name, experiment.title, experiment.description, experiment.expected, session.record, judged
+        )
+        state[RESULT] = control.result.to_json()
+        control.say(_verdict_line(judged))
+        if judged.outcome is Outcome.VIOLATED:
+            state["deviated"] = True
+        elif judged.outcome is Outcome.INVALID and state["status"] == "completed":
+            state["status"] = "failed"
+    except Exception:
+        state["status"] = "failed"
+        _log.exception("the drill could not be judged")
+        raise
+
+
+def armed() -> bool:
+    """A probe that stands first in the steady state: raises when this control was not loaded."""
+    return current() is not None
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise SystemExit(_GRACEFUL)
+
+
+def _reason(state: dict[str, Any]) -> str:
+    lines = [line.strip() for line in state.get("exception") or [] if line.strip()]
+    return lines[-1] if lines else "failed"
+
+
+def _verdict_line(judged: Judged) -> str:
+    failed = [f"{finding.what}: {finding.detail}" for finding in judged.findings if finding.met is False]
+    return f"{judged.outcome.upper()}{': ' if failed else ''}{'; '.join(failed)}"

@@ -1,0 +1,164 @@
+"""A game day: drills in sequence, each on a watch without memory, and one folder with journal and report."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jwtdrill import __version__
+from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
+from jwtdrill.drill.judge import Outcome
+from jwtdrill.drill.result import DrillResult
+from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.target.load import load_target
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. renew_watch: called before each drill, to have nothing of the one before in long windows."""
+
+    experiments: Sequence[Experiment]
+    target: Path
+    out: Path
+    watch_alerts: bool
+    renew_watch: Callable[[], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GameDay:
+    """A game day, ended."""
+
+    started: float
+    ended: float
+    environment: str
+    issuer: str
+    results: tuple[DrillResult, ...]
+    fresh_watch: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """Violated if any drill was; else invalid if any was; else held."""
+        outcomes = {result.judged.outcome for result in self.results}
+        return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "jwtdrill": __version__,
+            "started": self.started,
+            "ended": self.ended,
+            "environment": self.environment,
+            "issuer": self.issuer,
+            "fresh_watch": self.fresh_watch,
+            "outcome": self.outcome.value,
+            "drills": [result.to_json() for result in self.results],
+        }
+
+
+def run_gameday(plan: Plan, say: Say) -> GameDay:
+    """Run the drills and write `journal.json` and `report.html`. Raises JwtdrillError when a drill cannot begin."""
+    target = load_target(str(plan.target))
+    target.refuse_production("a game day")
+    check_out(plan.out)
+    started = time.time()
+    results = []
+    for number, experiment in enumerate(plan.experiments, 1):
+        say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
+        if plan.renew_watch is not None and plan.watch_alerts:
+            plan.renew_watch()
+        results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say))
+    day = GameDay(
+        started, time.time(), target.environment, target.issuer.url, tuple(results), plan.renew_watch is not None
+    )
+    write(plan.out, day)
+    return day
+
+
+def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: Say) -> DrillResult:
+    """Run one drill through Chaos Toolkit in this process. Raises JwtdrillError when it gave no verdict."""
+    from chaoslib.exceptions import ChaosException
+    from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
+    from chaoslib.types import Strategy
+
+    from jwtdrill.drill.control import control
+
+    _hush("chaostoolkit")
+    content = dict(experiment.content)
+    try:
+        ensure_experiment_is_valid(content)
+    except ChaosException as error:
+        raise BadInputError(f"{experiment.name}: {error}") from None
+    control.say = say
+    with _environment(WITHOUT_ALERTS, "" if watch_alerts else "1"):
+        journal = run_experiment(
+            content,
+            settings={"runtime": {"rollbacks": {"strategy": "always"}}},
+            experiment_vars=({"target": target}, {}),
+            strategy=Strategy.DEFAULT,
+        )
+    if control.result is None:
+        raise JwtdrillError(f"{experiment.name}: the drill gave no verdict (Chaos Toolkit: {journal['status']})")
+    if journal["status"] == "interrupted" and not control.result.record.problem.startswith("the experiment was"):
+        say(f"interrupted: {control.result.record.problem}")
+    result = control.result
+    if _was_interrupted_by_hand(journal):
+        raise KeyboardInterrupt
+    return DrillResult(
+        experiment.name, experiment.title, experiment.description, result.expected, result.record, result.judged
+    )
+
+
+def write(out: Path, day: GameDay) -> None:
+    """Write the folder in one step: journal and report together, or nothing. Raises BadInputError."""
+    from jwtdrill.drill.report import render_html
+
+    fresh = out.with_name(f".{out.name}.new")
+    try:
+        fresh.mkdir(parents=True)
+        (fresh / "journal.json").write_text(json.dumps(day.to_json(), indent=1), encoding="utf-8")
+        (fresh / "report.html").write_text(render_html(day), encoding="utf-8")
+        fresh.rename(out)
+    except OSError as error:
+        raise BadInputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def check_out(out: Path) -> None:
+    """Raises BadInputError when the folder exists already or could not be made."""
+    if out.exists():
+        raise BadInputError(f"{out}: exists already: give another folder with --out")
+    if not os.access(next(p for p in out.absolute().parents if p.exists()), os.W_OK):
+        raise BadInputError(f"{out}: cannot be made there: give another folder with --out")
+
+
+def _hush(logger: str) -> None:
+    """Chaos Toolkit's own log says again, and less clearly, what the drill says."""
+    log = logging.getLogger(logger)
+    log.propagate = False
+    log.handlers[:] = [logging.NullHandler()]
+    log.setLevel(logging.CRITICAL + 1)
+
+
+def _was_interrupted_by_hand(journal: dict[str, Any]) -> bool:
+    """Ctrl-C in an activity leaves it without a status."""
+    runs = [*journal.get("run", ()), *journal.get("rollbacks", ())]
+    return journal["status"] == "interrupted" and not any(run.get("status") == "failed" for run in runs)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,93 @@
+"""What was seen in a drill: flat records, in Unix time, that are judged and reported later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from jwtdrill.load.scoreboard import Tally
+
+
+class Phase(StrEnum):
+    """Parts of a drill."""
+
+    CONTROL = "control"
+    FAULT = "fault"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From, and to."""
+
+    begin: float
+    end: float
+
+    def holds(self, at: float) -> bool:
+        """Whether that instant lies within."""
+        return self.begin <= at < self.end
+
+
+@dataclass(slots=True)
+class AlertSpan:
+    """An alert as Alertmanager showed it. `suppressed`: throughout, by inhibition or silence: nobody is told."""
+
+    name: str
+    severity: str
+    labels: Mapping[str, str]
+    first_seen: float
+    last_seen: float
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecondSeen:
+    """One second of load."""
+
+    at: int
+    counts: Mapping[Tally, int]
+    latency_mean: float
+    latency_max: float
+
+    @property
+    def sent(self) -> int:
+        """All answers."""
+        return sum(self.counts.values())
+
+    @property
+    def good_sent(self) -> int:
+        """Good tokens sent."""
+        return sum(n for t, n in self.counts.items() if t.expected.value == "accepted")
+
+    @property
+    def good_refused(self) -> int:
+        """Good tokens that were not accepted, for whatever reason."""
+        return sum(
+            n for t, n in self.counts.items() if t.expected.value == "accepted" and t.verdict.value != "accepted"
+        )
+
+    @property
+    def false_accepts(self) -> int:
+        """Bad tokens that were let in."""
+        return sum(n for t, n in self.counts.items() if t.false_accept)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSeen:
+    """A fault and when it was in force."""
+
+    name: str
+    params: Mapping[str, object]
+    begin: float
+    end: float
+
+
+@dataclass(slots=True)
+class Record:
+    """All that a drill saw. `alerts` is None when nobody watched."""
+
+    phases: dict[Phase, Interval] = field(default_factory=dict)
+    faults: list[FaultSeen] = field(default_factory=list)
+    alerts: list[AlertSpan] | None = None
+    seconds: list[SecondSeen] = field(default_factory=list)
+    burn: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    problem: str = ""

@@ -1,0 +1,169 @@
+"""One drill under way: its processes, its faults, its phases, and what is written down of them.
+
+There is one at a time in a process, since Chaos Toolkit's actions are plain functions. The control opens and closes
+it, the actions use it.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jwtdrill.catalog.objectives import objectives
+from jwtdrill.drill.expectations import Expectations
+from jwtdrill.drill.judge import Judged, judge
+from jwtdrill.drill.processes import start_canary, start_load, stop_load
+from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
+from jwtdrill.drill.watcher import AlertWatcher, query_range
+from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
+from jwtdrill.faults.client import FaultClient, HeldFault
+from jwtdrill.load.scoreboard import read_tallies
+from jwtdrill.observe.rules import burn_rate
+from jwtdrill.processes.supervisor import Supervisor
+from jwtdrill.target.model import Target
+
+_TICK = 0.25
+Say = Callable[[str], None]
+
+
+class Session:
+    """A drill against `target`. `say` gets a line for each thing that happens."""
+
+    def __init__(self, target: Target, expected: Expectations, *, watch_alerts: bool, say: Say) -> None:
+        self.target = target
+        self.expected = expected
+        self.record = Record()
+        self._say = say
+        self._folder = Path(tempfile.mkdtemp(prefix="jwtdrill-drill-"))
+        self._supervisor = Supervisor(self._folder)
+        self._agent: FaultClient | None = None
+        self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
+        self._announced: list[Path] = []
+        self._load_running = False
+        self._watcher: AlertWatcher | None = None
+        if watch_alerts:
+            if target.watch.alertmanager is None:
+                raise BadInputError(f"{target.path}: no alertmanager under [watch]: set it, or run --without-alerts")
+            self._watcher = AlertWatcher(target.watch.alertmanager)
+
+    def start_load(self, users: int, throughput: float, cases: str) -> None:
+        """Start canary and load, and wait until both run. Raises JwtdrillError."""
+        self._announced.append(start_canary(self._supervisor, self.target))
+        self._announced.append(start_load(self._supervisor, self.target, users, throughput, cases))
+        self._load_running = True
+        self._say(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
+
+    def observe(self, phase: Phase, seconds: float) -> None:
+        """Let time pass in that phase. Raises JwtdrillError when load or canary end meanwhile."""
+        begin = time.time()
+        self._say(f"{phase}: {seconds:g} s")
+        told: set[str] = set()
+        while (now := time.time()) < begin + seconds:
+            self.record.phases[phase] = Interval(begin, now)
+            dead = self._supervisor.dead()
+            if dead:
+                raise MissingPartError(f"{', '.join(dead)} ended in mid-drill: {self._supervisor.log(dead[0])}")
+            for span in self._watcher.active() if self._watcher is not None else ():
+                if span.name + span.severity not in told:
+                    told.add(span.name + span.severity)
+                    self._say(f"{span.severity} {span.name} is active, {now - begin:.1f} s into {phase}")
+            time.sleep(_TICK)
+        self.record.phases[phase] = Interval(begin, time.time())
+
+    def begin_fault(self, fault: str, params: Mapping[str, Any], lease: float) -> None:
+        """Put a fault in force under a lease that this process keeps alive. Raises JwtdrillError."""
+        self.target.refuse_production("a fault")
+        if not self.target.break_.allows(fault):
+            raise BadInputError(f"{self.target.path}: fault {fault} is not among what [break] allows")
+        if self._agent is None:
+            self._agent = FaultClient.of(self.target)
+        held = self._agent.begin(fault, params, lease)
+        self._held.append((held, dict(params), time.time()))
+        self._say(f"fault {fault} in force, lease {lease:g} s")
+
+    def end_faults(self) -> None:
+        """End every fault of this drill. Safe to call twice. Raises JwtdrillError when the agent does not obey."""
+        while self._held:
+            held, params, begin = self._held[-1]
+            held.end()
+            self._held.pop()
+            self.record.faults.append(FaultSeen(held.fault, params, begin, time.time()))
+            if held.lost:
+                self.fail(f"the lease of {held.fault} was lost: the fault ended before it should have")
+            self._say(f"fault {held.fault} ended")
+
+    def stop_load(self) -> None:
+        """Stop load and canary, and read what the load saw. Safe to call twice. Raises JwtdrillError."""
+        if self._load_running:
+            self._load_running = False
+            self._read_load(stop_load(self._supervisor, self._folder))
+
+    def fail(self, problem: str) -> None:
+        """Note that the drill itself went wrong; the first problem counts."""
+        self.record.problem = self.record.problem or problem
+
+    def close(self) -> Judged:
+        """End whatever still is, collect, and judge. Never raises for what the drill left behind."""
+        for step in (self.end_faults, self.stop_load):
+            try:
+                step()
+            except JwtdrillError as error:
+                self.fail(str(error))
+        self._supervisor.stop()
+        for path in self._announced:
+            path.unlink(missing_ok=True)
+        if self._watcher is not None:
+            self._watcher.stop()
+            self.record.alerts = self._watcher.spans()
+            if self._watcher.failures:
+                self.fail(f"Alertmanager did not answer {self._watcher.failures} times")
+        self._read_burn()
+        if self._agent is not None:
+            self._agent.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return judge(self.record, self.expected, objectives(self.target.objectives_path))
+
+    def alerts_seen(self) -> list[AlertSpan]:
+        """The alerts so far."""
+        return self._watcher.spans() if self._watcher is not None else []
+
+    def _read_load(self, run_file: Path) -> None:
+        try:
+            content = json.loads(run_file.read_bytes())
+        except (OSError, ValueError):
+            raise MissingPartError(f"the load left no result: {self._supervisor.log('load')}") from None
+        for entry in content["timeline"]:
+            counts = read_tallies(entry["tallies"])
+            mean = entry["latency_sum"] / max(1, sum(counts.values()))
+            self.record.seconds.append(SecondSeen(entry["time"], counts, mean, entry["latency_max"]))
+
+    def _read_burn(self) -> None:
+        if self._watcher is None or self.target.watch.prometheus is None or not self.record.phases:
+            return
+        intervals = self.record.phases.values()
+        begin, end = min(i.begin for i in intervals), max(i.end for i in intervals)
+        tier = next(o for o in objectives(self.target.objectives_path) if o.burn_tiers).burn_tiers[0]
+        for window in (tier.short, tier.long):
+            expr = f'max by (objective) ({burn_rate(window)}{{objective="verification"}})'
+            series = query_range(self.target.watch.prometheus, expr, begin, end)
+            for points in series.values():
+                self.record.burn[burn_rate(window).rpartition(":")[2]] = points
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The session that is under way. Raises JwtdrillError when the control is not loaded."""
+    if _current is None:
+        raise JwtdrillError("no drill is under way: the experiment lacks the control jwtdrill.drill.control")
+    return _current
+
+
+def set_current(session: Session | None) -> None:
+    """Open or close the session of this process."""
+    global _current  # noqa: PLW0603 - Chaos Toolkit's actions are functions of a module: this is their only tie
+    _current = session

@@ -1,0 +1,77 @@
+"""The harness's metrics on a Prometheus endpoint, read off the merged scoreboard at each scrape."""
+
+from collections.abc import Callable, Iterable
+
+from hdrh.histogram import HdrHistogram
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from jwtdrill.catalog import metrics
+from jwtdrill.load.scoreboard import Scoreboard
+
+
+class ScoreboardCollector(Collector):
+    """Turns a scoreboard into the contract's metrics. `board` and `users` are asked at each scrape."""
+
+    def __init__(self, board: Callable[[], Scoreboard], users: Callable[[], int]) -> None:
+        self._board = board
+        self._users = users
+
+    def collect(self) -> Iterable[Metric]:
+        """The families."""
+        board = self._board()
+        requests = CounterMetricFamily(
+            metrics.REQUESTS.name, metrics.REQUESTS.help, labels=list(metrics.REQUESTS.labels)
+        )
+        totals: dict[tuple[str, str, str, str], int] = {}
+        for tally, count in list(board.counts.items()):
+            labels = (tally.flow, tally.case, tally.expected.value, tally.verdict.value)
+            totals[labels] = totals.get(labels, 0) + count
+        for labels, total in totals.items():
+            requests.add_metric(labels, total)
+        yield requests
+        durations = HistogramMetricFamily(
+            metrics.REQUEST_DURATION.name,
+            metrics.REQUEST_DURATION.help,
+            labels=list(metrics.REQUEST_DURATION.labels),
+        )
+        for flow, case in sorted({(stream.flow, stream.case) for stream in list(board.latency)}):
+            merged = board.merged_latency(lambda s, flow=flow, case=case: (s.flow, s.case) == (flow, case))  # type: ignore[misc]
+            buckets, total_seconds = _buckets(merged, metrics.REQUEST_DURATION.buckets)
+            durations.add_metric((flow, case), buckets, total_seconds)
+        yield durations
+        users = GaugeMetricFamily(metrics.USERS.name, metrics.USERS.help)
+        users.add_metric((), self._users())
+        yield users
+
+
+def serve(collector: Collector, port: int) -> Callable[[], None]:
+    """Serve on that loopback port; returns what ends it. Raises OSError for a port in use."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return close
+
+
+def _buckets(histogram: HdrHistogram, bounds: tuple[float, ...]) -> tuple[list[tuple[str, float]], float]:
+    """Cumulative counts up to each bound in seconds, and the sum of all in seconds."""
+    counts = [0] * (len(bounds) + 1)
+    total = 0.0
+    for item in histogram.get_recorded_iterator():
+        seconds = item.value_iterated_to / 1e6
+        total += seconds * item.count_added_in_this_iter_step
+        place = next((i for i, bound in enumerate(bounds) if seconds <= bound), len(bounds))
+        counts[place] += item.count_added_in_this_iter_step
+    cumulative: list[tuple[str, float]] = []
+    so_far = 0
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+        so_far += count
+        cumulative.append((bound, so_far))
+    return cumulative, total
