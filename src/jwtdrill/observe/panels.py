@@ -8,9 +8,11 @@ from typing import Any, Final
 import attr
 from grafanalib import core
 
+from jwtdrill.catalog.metrics import Metric
 from jwtdrill.observe.finish import DATASOURCE, Json
 
-SELECTOR: Final = 'environment=~"$environment", issuer=~"$issuer"'
+ENVIRONMENT: Final = 'environment=~"$environment"'
+SELECTOR: Final = f'{ENVIRONMENT}, issuer=~"$issuer"'
 COLUMNS: Final = 24
 
 
@@ -43,6 +45,20 @@ class Panel(core.Panel):
 
 def query(expr: str, legend: str = "__auto", **kwargs: Any) -> Query:
     return Query(expr=" ".join(expr.split()), legendFormat=legend, **kwargs)
+
+
+def rate(metric: Metric, by: str, matchers: str = "", scope: str = SELECTOR) -> str:
+    """PromQL of events per second, summed by those labels."""
+    chosen = ", ".join(filter(None, (matchers, scope)))
+    return f"sum by ({by}) (rate({metric.name}{{{chosen}}}[$__rate_interval]))"
+
+
+def quantile(share: float, metric: Metric, by: str = "") -> str:
+    """PromQL of a quantile of a histogram, by those labels."""
+    labels = ", ".join(filter(None, ("le", by)))
+    return (
+        f"histogram_quantile({share}, sum by ({labels}) (rate({metric.name}_bucket{{{SELECTOR}}}[$__rate_interval])))"
+    )
 
 
 def steps(*pairs: tuple[str, float | None]) -> list[Json]:
