@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
 from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.items import AoT, Table
 
 from jwtdrill.errors import BadInputError
 
@@ -45,28 +46,25 @@ def line_of(text: str, location: Sequence[int | str]) -> int:
 
     A mark takes the place of the value in a copy, and the copy, whose layout tomlkit keeps, is searched for it.
     """
-    steps = list(location)
-    while steps:
-        document = tomlkit.parse(text)
-        holder: Any = document
+    document = tomlkit.parse(text)
+    there: list[int | str] = []
+    value: Any = document
+    for step in location:
         try:
-            for step in steps[:-1]:
-                holder = holder[step]
-            value = holder[steps[-1]]
-            if hasattr(value, "items") and len(value):  # a table: its first key marks it
-                steps.append(next(iter(value)))
-                continue
-            holder[steps[-1]] = _MARK
+            value = value[step]
         except (KeyError, IndexError, TypeError, TOMLKitError):
-            steps.pop()
-            if not steps:
-                break
-            if len(steps) == len(location) - 1 or steps == list(location)[: len(steps)]:
-                continue
             break
-        head, found, _ = tomlkit.dumps(document).partition(_MARK)
-        return head.count("\n") + 1 if found else 1
-    return 1
+        there.append(step)
+    if not there:
+        return 1
+    while isinstance(value, Table | AoT) and len(value):  # a table stands where its first value does
+        there.append(0 if isinstance(value, AoT) else next(iter(value)))
+        value = value[there[-1]]
+    holder: Any = document
+    for step in there[:-1]:
+        holder = holder[step]
+    holder[there[-1]] = _MARK
+    return tomlkit.dumps(document).partition(_MARK)[0].count("\n") + 1
 
 
 def _say(mistake: Any) -> str:

@@ -7,7 +7,8 @@ import vl_convert
 
 from jwtdrill.drill.record import Phase, Record
 
-_WIDTH = 820
+_WIDTH = 720
+_MARGIN = 220  # pixels left of every plot, so that all share one time axis
 _FAULT_COLOUR = "#f3c5c5"
 _SERIES = ("#2563eb", "#d97706")
 _Rows = list[dict[str, Any]]
@@ -52,7 +53,7 @@ def _panel(
         .mark_line(strokeWidth=1.6, interpolate="step-after" if domain else "linear")
         .encode(
             x=_x(end),
-            y=alt.Y("value:Q", title=None, scale=scale),
+            y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(minExtent=_MARGIN)),
             color=alt.Color("series:N", title=None, scale=alt.Scale(range=list(_SERIES))),
         )
     )
@@ -82,7 +83,7 @@ def _alerts(record: Record, begin: float, end: float) -> Any:
         .encode(
             x=alt.X("from:Q", scale=alt.Scale(domain=[0, end]), title="seconds from the control period's beginning"),
             x2="to:Q",
-            y=alt.Y("alert:N", title=None, axis=alt.Axis(labelLimit=260)),
+            y=alt.Y("alert:N", title=None, axis=alt.Axis(labelLimit=_MARGIN, minExtent=_MARGIN)),
             color=alt.Color("told:N", title=None, scale=colours),
         )
     )

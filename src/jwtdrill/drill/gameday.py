@@ -41,6 +41,7 @@ class GameDay:
     issuer: str
     results: tuple[DrillResult, ...]
     fresh_watch: bool
+    time_scale: float
 
     @property
     def outcome(self) -> Outcome:
@@ -57,6 +58,7 @@ class GameDay:
             "environment": self.environment,
             "issuer": self.issuer,
             "fresh_watch": self.fresh_watch,
+            "time_scale": self.time_scale,
             "outcome": self.outcome.value,
             "drills": [result.to_json() for result in self.results],
         }
@@ -75,7 +77,13 @@ def run_gameday(plan: Plan, say: Say) -> GameDay:
             plan.renew_watch()
         results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say))
     day = GameDay(
-        started, time.time(), target.environment, target.issuer.url, tuple(results), plan.renew_watch is not None
+        started,
+        time.time(),
+        target.environment,
+        target.issuer.url,
+        tuple(results),
+        plan.renew_watch is not None,
+        target.watch.time_scale,
     )
     write(plan.out, day)
     return day

@@ -122,7 +122,9 @@ class TokenHolder(Client):
                 return self._grant.token if self._grant else None
             self._grant = fresh
             self._forged.clear()
-            self._renew_at = time.monotonic() + fresh.lifetime * random.uniform(*_RENEW)  # noqa: S311
+            # The first renewal comes at any time, so that tokens of all ages are about from the beginning.
+            least, most = _RENEW if self._renew_at else (0.0, _RENEW[1])
+            self._renew_at = time.monotonic() + fresh.lifetime * random.uniform(least, most)  # noqa: S311
         return self._grant.token
 
 

@@ -123,9 +123,11 @@ class JwksCache:
     def request_refresh(self) -> Future[None] | None:
         """Ask for a fetch because a key is missing or no longer fits; done when the fetch has ended.
 
-        None when none is due: the endpoint failed a moment ago, or the allowance is used up.
+        None when none is due: the endpoint failed a moment ago, the allowance is used up, or the cache is closed.
         """
         with self._condition:
+            if self._closed:
+                return None
             self._start()
             if self._under_way is not None:
                 return self._under_way

@@ -200,12 +200,14 @@ def _header(segment: str) -> tuple[str | None, str]:
 
 def _seconds(claims: Claims, name: str) -> float:
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate")
-    try:
-        return float(value)
-    except OverflowError:
-        raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate") from None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            seconds = float(value)
+        except OverflowError:
+            seconds = math.inf
+        if math.isfinite(seconds):
+            return seconds
+    raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate")
 
 
 def _scopes(claims: Claims) -> list[str]:

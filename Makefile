@@ -1,0 +1,90 @@
+# Each target sets itself up: a virtual environment in .venv with pinned dependencies, and for those that need them
+# Prometheus, Alertmanager and libfaketime from the system's packages.
+#
+#   make gameday   the three drills on the embedded lab, with a report
+#   make test      lint, types and all tests
+#   make lint      ruff and mypy alone
+#   make build     write alerts/ and dashboards/ anew from the catalogue
+#   make bench     benchmarks as ratios to a reference in the same run
+#   make constraints   pin the dependencies anew
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SYSTEM := $(VENV)/.system
+PACKAGES := prometheus prometheus-alertmanager libfaketime
+
+.PHONY: gameday test lint build bench constraints clean
+
+gameday: $(STAMP) $(SYSTEM)
+	$(BIN)/jwtdrill gameday $(GAMEDAY)
+
+test: lint $(SYSTEM)
+	$(BIN)/pytest $(PYTEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+build: $(STAMP)
+	$(BIN)/jwtdrill build
+
+bench: PACKAGES += wrk
+bench: $(STAMP) $(SYSTEM)
+	@$(call system-packages)
+	$(BIN)/python -m benchmarks
+
+constraints:
+	@command -v uv >/dev/null || { echo "make constraints needs uv: pip install uv" >&2; exit 2; }
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -q -o $@.new
+	{ echo '# Made by `make constraints`: every dependency with its hashes, for Python 3.11 to 3.13.'; cat $@.new; } > $@.txt
+	rm $@.new
+
+clean:
+	rm -rf $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "jwtdrill needs Python 3.11 to 3.13: run make with PYTHON=python3.11" >&2; exit 2; }
+	@$(call make-venv)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(SYSTEM): $(STAMP)
+	@$(call system-packages)
+	@touch $@
+
+# A Debian without python3-venv has the module but not pip's wheel: installed as root, else said.
+define make-venv
+	[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV); \
+	  else echo "$(PYTHON) cannot make a virtual environment: run apt-get install python3-venv" >&2; exit 2; fi; }
+endef
+
+# As root the packages are installed, with services kept from starting; otherwise they are unpacked inside .venv.
+define system-packages
+	missing=""; \
+	for package in $(PACKAGES); do \
+	  case $$package in libfaketime) found=$$(ls /usr/lib/*/faketime/libfaketimeMT.so.1 $(VENV)/system/usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | head -1);; \
+	    *) found=$$(PATH="$$PATH:$(VENV)/system/usr/bin" command -v $$package);; esac; \
+	  [ -n "$$found" ] || missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 0; }; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "installing with apt-get:$$missing" >&2; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; made=1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; status=$$?; \
+	  [ -z "$$made" ] || rm -f $$policy; \
+	else \
+	  echo "unpacking into $(VENV)/system:$$missing" >&2; \
+	  mkdir -p $(VENV)/system/deb && cd $(VENV)/system/deb && apt-get download -qq $$missing && \
+	  for deb in *.deb; do dpkg-deb -x $$deb ..; done; status=$$?; \
+	fi; \
+	[ $$status = 0 ] || echo "could not install:$$missing; without them run jwtdrill gameday --without-alerts" >&2
+endef

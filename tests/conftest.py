@@ -1,0 +1,30 @@
+"""What many tests share: keys are slow to make, so there is one of each algorithm in a session."""
+
+import pytest
+
+from jwtdrill.tokens.keys import Algorithm, SigningKey
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[Algorithm, SigningKey]:
+    """One signing key of each algorithm."""
+    return {alg: SigningKey.generate(alg) for alg in Algorithm}
+
+
+class FakeClock:
+    """Time that passes only when told to."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that a test moves."""
+    return FakeClock()

@@ -1,0 +1,91 @@
+"""The middleware answers as RFC 6750 says, and counts by template, status and known client."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from tests.verify.conftest import Endpoint, MakeCache, good, verifier
+
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.tokens.keys import Algorithm, SigningKey
+from jwtdrill.verify import BearerMiddleware
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    subject = scope.get("state", {}).get("jwt_claims", {}).get("sub", "nobody")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": subject.encode()})
+
+
+class Client:
+    """Sends requests through the middleware."""
+
+    def __init__(self, endpoint: Endpoint, make_cache: MakeCache) -> None:
+        self.instruments = Instruments()
+        guarded = BearerMiddleware(
+            app,
+            verifier(make_cache(endpoint), scope="read"),
+            routes={"/orders": "/orders"},
+            clients=("shop",),
+            instruments=self.instruments,
+        )
+        self._transport = httpx.ASGITransport(guarded)
+
+    def get(self, path: str = "/orders", *authorization: str) -> httpx.Response:
+        async def call() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://x") as client:
+                return await client.get(path, headers=[("Authorization", value) for value in authorization])
+
+        return asyncio.run(call())
+
+    def counted(self, code: str, client: str) -> float | None:
+        labels = {"route": "/orders", "code": code, "client": client}
+        return self.instruments.registry.get_sample_value("jwt_protected_requests_total", labels)
+
+
+@pytest.fixture
+def client(endpoint: Endpoint, make_cache: MakeCache) -> Client:
+    return Client(endpoint, make_cache)
+
+
+def test_a_good_token_gets_in_with_its_claims(client: Client, endpoint: Endpoint) -> None:
+    token = good(endpoint.keys[0], scope="read", client_id="shop")
+    assert client.get("/orders", f"Bearer {token}").text == "s"
+    assert client.get("/orders", f"bearer  {token}").status_code == 200
+    assert client.counted("200", "shop") == 2
+
+
+@pytest.mark.parametrize("header", [(), ("Basic eDp5",), ("Bearer",), ("Bearer ",), ("Bearer a", "Bearer b")])
+def test_without_one_token_there_is_a_plain_challenge(client: Client, header: tuple[str, ...]) -> None:
+    answer = client.get("/orders", *header)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="jwtdrill"')
+    assert client.counted("401", "unknown") == 1
+
+
+def test_a_bad_token_gets_its_reason(client: Client) -> None:
+    answer = client.get("/orders", f"Bearer {good(SigningKey.generate(Algorithm.ES256), scope='read')}")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token", error_description="unknown_kid"'
+
+
+def test_too_little_scope_is_403(client: Client, endpoint: Endpoint) -> None:
+    answer = client.get("/orders", f"Bearer {good(endpoint.keys[0])}")
+    assert answer.status_code == 403
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+def test_no_keys_is_the_services_fault(client: Client, endpoint: Endpoint) -> None:
+    endpoint.down = True
+    answer = client.get("/orders", f"Bearer {good(endpoint.keys[0])}")
+    assert answer.status_code == 503
+    assert "www-authenticate" not in answer.headers
+
+
+def test_a_client_that_nobody_configured_is_unknown(client: Client, endpoint: Endpoint) -> None:
+    client.get("/orders", f"Bearer {good(endpoint.keys[0], scope='read', client_id='evil')}")
+    assert client.counted("200", "unknown") == 1
+
+
+def test_other_paths_pass_unguarded(client: Client) -> None:
+    assert client.get("/healthz").text == "nobody"
