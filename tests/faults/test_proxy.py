@@ -1,0 +1,216 @@
+"""The proxy passes everything through, and each fault does to the wire what its name says."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jwtdrill.errors import BadInputError
+from jwtdrill.faults.fault import Site
+from jwtdrill.faults.proxy import Route
+from jwtdrill.faults.registry import make_fault
+from jwtdrill.processes.supervisor import free_port
+
+OLD, NEW = {"kid": "old", "kty": "EC"}, {"kid": "new", "kty": "EC"}
+
+
+class Upstream:
+    """A tiny HTTP server whose document a test sets."""
+
+    def __init__(self) -> None:
+        self.keys = [OLD]
+        self.requests = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b"":
+            self.requests += 1
+            length = next((int(x[16:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length: ")), 0)
+            body = await reader.readexactly(length)
+            answer = body or json.dumps({"keys": self.keys}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=5\r\nX-Path: %s\r\n" % head.split(b" ")[1])
+            writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+
+Check = Callable[[Upstream, Route, Site, httpx.AsyncClient], Awaitable[None]]
+
+
+def run(check: Check) -> None:
+    async def main() -> None:
+        upstream = Upstream()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await upstream.serve(reader, writer)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        route = Route("jwks", free_port(), f"http://127.0.0.1:{port}")
+        await route.open()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{route.port}", timeout=5) as client:
+            await check(upstream, route, Site({"jwks": route}, {}, None), client)
+        await route.close()
+        server.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def kids(answer: httpx.Response) -> list[str]:
+    return [key["kid"] for key in answer.json()["keys"]]
+
+
+def test_without_a_fault_everything_passes() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/jwks?x=1")
+        assert kids(answer) == ["old"]
+        assert (answer.headers["x-path"], answer.headers["cache-control"]) == ("/jwks?x=1", "max-age=5")
+        assert (await client.post("/echo", content=b"y" * 200_000)).content == b"y" * 200_000
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "status"),
+    [("jwks.status", {}, 503), ("jwks.status", {"status": 429, "retry_after": 7}, 429), ("jwks.garbage", {}, 200)],
+)
+def test_an_answer_of_the_faults_own(name: str, params: dict[str, object], status: int) -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await make_fault(name, params).apply(site, name)
+        answer = await client.get("/jwks")
+        assert answer.status_code == status
+        assert upstream.requests == 0
+        assert answer.headers.get("retry-after") == (str(params["retry_after"]) if "retry_after" in params else None)
+        with pytest.raises(ValueError):
+            answer.json()
+        await undo()
+        await undo()
+        assert kids(await client.get("/jwks")) == ["old"]
+
+    run(check)
+
+
+def test_refused_means_that_nobody_listens_and_the_port_stays_ours() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        await client.get("/jwks")
+        undo = await make_fault("jwks.refused", {}).apply(site, "jwks.refused")
+        for _ in range(3):
+            with pytest.raises(httpx.TransportError):
+                await client.get("/jwks")
+        with pytest.raises(OSError):
+            await asyncio.start_server(lambda r, w: None, "127.0.0.1", route.port, reuse_address=False)
+        await undo()
+        await undo()
+        assert kids(await client.get("/jwks")) == ["old"]
+
+    run(check)
+
+
+def test_latency_delays_and_ends_with_the_fault() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await make_fault("jwks.latency", {"seconds": 0.3}).apply(site, "jwks.latency")
+        began = time.monotonic()
+        assert kids(await client.get("/jwks")) == ["old"]
+        assert time.monotonic() - began >= 0.3
+        await undo()
+        undo = await make_fault("jwks.latency", {"seconds": 60}).apply(site, "jwks.latency")
+        waiting = asyncio.create_task(client.get("/jwks"))
+        await asyncio.sleep(0.1)
+        await undo()
+        assert kids(await waiting) == ["old"]
+
+    run(check)
+
+
+def test_a_hanging_request_is_let_go_when_the_fault_ends() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await make_fault("jwks.hang", {}).apply(site, "jwks.hang")
+        waiting = asyncio.create_task(client.get("/jwks", timeout=10))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await undo()
+        with pytest.raises(httpx.TransportError):
+            await waiting
+        assert kids(await client.get("/jwks")) == ["old"]
+
+    run(check)
+
+
+def test_stale_serves_what_was_there_when_it_began() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await make_fault("jwks.stale", {}).apply(site, "jwks.stale")
+        upstream.keys = [NEW, OLD]
+        answer = await client.get("/jwks")
+        assert kids(answer) == ["old"]
+        assert answer.headers["cache-control"] == "max-age=5"
+        await undo()
+        assert kids(await client.get("/jwks")) == ["new", "old"]
+
+    run(check)
+
+
+def test_missing_newest_key_drops_the_key_that_came_last() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        await client.get("/jwks")
+        undo = await make_fault("jwks.missing_newest_key", {}).apply(site, "jwks.missing_newest_key")
+        upstream.keys = [OLD, NEW]
+        assert kids(await client.get("/jwks")) == ["old"]
+        await undo()
+        assert kids(await client.get("/jwks")) == ["old", "new"]
+
+    run(check)
+
+
+def test_an_upstream_that_is_down_is_a_502() -> None:
+    async def main() -> None:
+        route = Route("jwks", free_port(), "http://127.0.0.1:1")
+        await route.open()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{route.port}/jwks")).status_code == 502
+        await route.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b""]
+)
+def test_garbage_from_a_client_harms_nobody_else(sent: bytes) -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", route.port)
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+        assert kids(await client.get("/jwks")) == ["old"]
+
+    run(check)
+
+
+def test_a_clock_fault_writes_the_offset_and_takes_it_back(tmp_path: Path) -> None:
+    clock = tmp_path / "b.clock"
+    site = Site({}, {"b": clock}, None)
+
+    async def main() -> None:
+        undo = await make_fault("clock.skew", {"clock": "b", "seconds": -30}).apply(site, "clock.skew")
+        assert clock.read_text() == "-30\n"
+        await undo()
+        await undo()
+        assert clock.read_text() == "+0\n"
+        with pytest.raises(BadInputError, match="'c' cannot be moved: this agent can move b"):
+            await make_fault("clock.skew", {"clock": "c", "seconds": 1}).apply(site, "clock.skew")
+
+    asyncio.run(main())
+
+
+def test_a_route_that_is_not_proxied_is_one_line() -> None:
+    async def main() -> None:
+        with pytest.raises(BadInputError, match="nothing is proxied as 'jwks'"):
+            await make_fault("jwks.status", {}).apply(Site({}, {}, None), "jwks.status")
+
+    asyncio.run(main())

@@ -1,0 +1,12 @@
+"""Identifiers are remembered exactly as long as they could be used again."""
+
+from jwtdrill.lab.assertions import UsedOnce
+
+
+def test_memory_is_bounded_by_expiry() -> None:
+    used = UsedOnce()
+    for number in range(1000):
+        assert used.first_time("i", str(number), expires=number + 60, now=number)
+        assert len(used) <= 60
+    assert not used.first_time("i", "999", expires=2000, now=999)
+    assert used.first_time("another", "999", expires=2000, now=999)
