@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
+from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import ParseError, TOMLKitError
 from tomlkit.items import AoT, Table
 
@@ -44,27 +45,36 @@ def load_toml(path: Path, into: type[T]) -> T:
 def line_of(text: str, location: Sequence[int | str]) -> int:
     """The line, from 1, on which the value at `location` stands, or the nearest table above it.
 
-    A mark takes the place of the value in a copy, and the copy, whose layout tomlkit keeps, is searched for it.
+    A mark takes the place of the value in a copy, whose layout tomlkit keeps, and the copy is searched for it.
     """
+    there = list(location)
+    while there:
+        line = _line_of_existing(text, there)
+        if line is not None:
+            return line
+        there.pop()
+    return 1
+
+
+def _line_of_existing(text: str, location: Sequence[int | str]) -> int | None:
     document = tomlkit.parse(text)
-    there: list[int | str] = []
-    value: Any = document
-    for step in location:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError, TOMLKitError):
-            break
-        there.append(step)
-    if not there:
-        return 1
-    while isinstance(value, Table | AoT) and len(value):  # a table stands where its first value does
-        there.append(0 if isinstance(value, AoT) else next(iter(value)))
-        value = value[there[-1]]
     holder: Any = document
-    for step in there[:-1]:
-        holder = holder[step]
-    holder[there[-1]] = _MARK
-    return tomlkit.dumps(document).partition(_MARK)[0].count("\n") + 1
+    try:
+        for step in location[:-1]:
+            holder = holder[step]
+        value = holder[location[-1]]
+        if isinstance(value, AoT):
+            value = value[0]
+        if isinstance(value, Table) and not value.is_super_table():
+            value.comment(_MARK)  # stands on the line of its header
+        elif isinstance(value, Table | OutOfOrderTableProxy):  # in no one place: its first part's is the nearest
+            return _line_of_existing(text, [*location, next(iter(value))])
+        else:
+            holder[location[-1]] = _MARK
+        head, found, _ = tomlkit.dumps(document).partition(_MARK)
+    except (LookupError, TypeError, AttributeError, StopIteration, TOMLKitError, NotImplementedError):
+        return None
+    return head.count("\n") + 1 if found else None
 
 
 def _say(mistake: Any) -> str:

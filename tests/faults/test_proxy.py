@@ -5,12 +5,14 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
 
-from jwtdrill.errors import BadInputError
+from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.faults.fault import Site
+from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.proxy import Route
 from jwtdrill.faults.registry import make_fault
 from jwtdrill.processes.supervisor import free_port
@@ -62,6 +64,13 @@ def run(check: Check) -> None:
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
+async def applied(site: Site, name: str, params: dict[str, object]) -> Callable[[], Awaitable[None]]:
+    """The fault in force; returns its undo."""
+    fault = make_fault(name, params)
+    await fault.apply(site, name)
+    return lambda: fault.undo(site, name)
+
+
 def kids(answer: httpx.Response) -> list[str]:
     return [key["kid"] for key in answer.json()["keys"]]
 
@@ -82,7 +91,7 @@ def test_without_a_fault_everything_passes() -> None:
 )
 def test_an_answer_of_the_faults_own(name: str, params: dict[str, object], status: int) -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
-        undo = await make_fault(name, params).apply(site, name)
+        undo = await applied(site, name, params)
         answer = await client.get("/jwks")
         assert answer.status_code == status
         assert upstream.requests == 0
@@ -99,12 +108,13 @@ def test_an_answer_of_the_faults_own(name: str, params: dict[str, object], statu
 def test_refused_means_that_nobody_listens_and_the_port_stays_ours() -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
         await client.get("/jwks")
-        undo = await make_fault("jwks.refused", {}).apply(site, "jwks.refused")
+        undo = await applied(site, "jwks.refused", {})
         for _ in range(3):
             with pytest.raises(httpx.TransportError):
                 await client.get("/jwks")
-        with pytest.raises(OSError):
-            await asyncio.start_server(lambda r, w: None, "127.0.0.1", route.port, reuse_address=False)
+        for reuse in (True, False):
+            with pytest.raises(OSError):
+                await asyncio.start_server(lambda r, w: None, "127.0.0.1", route.port, reuse_address=reuse)
         await undo()
         await undo()
         assert kids(await client.get("/jwks")) == ["old"]
@@ -114,12 +124,12 @@ def test_refused_means_that_nobody_listens_and_the_port_stays_ours() -> None:
 
 def test_latency_delays_and_ends_with_the_fault() -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
-        undo = await make_fault("jwks.latency", {"seconds": 0.3}).apply(site, "jwks.latency")
+        undo = await applied(site, "jwks.latency", {"seconds": 0.3})
         began = time.monotonic()
         assert kids(await client.get("/jwks")) == ["old"]
         assert time.monotonic() - began >= 0.3
         await undo()
-        undo = await make_fault("jwks.latency", {"seconds": 60}).apply(site, "jwks.latency")
+        undo = await applied(site, "jwks.latency", {"seconds": 60})
         waiting = asyncio.create_task(client.get("/jwks"))
         await asyncio.sleep(0.1)
         await undo()
@@ -130,7 +140,7 @@ def test_latency_delays_and_ends_with_the_fault() -> None:
 
 def test_a_hanging_request_is_let_go_when_the_fault_ends() -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
-        undo = await make_fault("jwks.hang", {}).apply(site, "jwks.hang")
+        undo = await applied(site, "jwks.hang", {})
         waiting = asyncio.create_task(client.get("/jwks", timeout=10))
         await asyncio.sleep(0.3)
         assert not waiting.done()
@@ -144,7 +154,7 @@ def test_a_hanging_request_is_let_go_when_the_fault_ends() -> None:
 
 def test_stale_serves_what_was_there_when_it_began() -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
-        undo = await make_fault("jwks.stale", {}).apply(site, "jwks.stale")
+        undo = await applied(site, "jwks.stale", {})
         upstream.keys = [NEW, OLD]
         answer = await client.get("/jwks")
         assert kids(answer) == ["old"]
@@ -158,7 +168,7 @@ def test_stale_serves_what_was_there_when_it_began() -> None:
 def test_missing_newest_key_drops_the_key_that_came_last() -> None:
     async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
         await client.get("/jwks")
-        undo = await make_fault("jwks.missing_newest_key", {}).apply(site, "jwks.missing_newest_key")
+        undo = await applied(site, "jwks.missing_newest_key", {})
         upstream.keys = [OLD, NEW]
         assert kids(await client.get("/jwks")) == ["old"]
         await undo()
@@ -192,18 +202,114 @@ def test_garbage_from_a_client_harms_nobody_else(sent: bytes) -> None:
     run(check)
 
 
+async def raw(route: Route, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", route.port)
+    writer.write(request)
+    data = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return data
+
+
+def test_a_target_that_names_another_host_goes_nowhere() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        for target in (b"@127.0.0.1:1/x", b"http://127.0.0.1:1/x", b"*"):
+            head = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            assert (await raw(route, head)).startswith(b"HTTP/1.1 400 ")
+        assert upstream.requests == 0
+
+    run(check)
+
+
+def test_head_and_expectations_are_served() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await applied(site, "jwks.status", {})
+        assert (await client.head("/jwks")).status_code == 503
+        await undo()
+        head = b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", route.port)
+        writer.write(head)
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 100 ")
+        writer.write(b"abc")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+    run(check)
+
+
+def test_a_client_that_left_is_not_waited_for() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        undo = await applied(site, "jwks.hang", {})
+        for _ in range(50):
+            _, writer = await asyncio.open_connection("127.0.0.1", route.port)
+            writer.write(b"GET /jwks HTTP/1.1\r\nHost: x\r\n\r\n")
+            await writer.drain()
+            writer.close()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if not route._connections:
+                break
+        assert not route._connections
+        await undo()
+
+    run(check)
+
+
+def test_requests_sent_ahead_are_answered_in_order() -> None:
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        one = b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+        answers = await raw(route, one % (1, b"") + one % (2, b"") + one % (3, b"Connection: close\r\n"))
+        assert [line for line in answers.split(b"\r\n") if line.startswith(b"x-path")] == [
+            b"x-path: /1",
+            b"x-path: /2",
+            b"x-path: /3",
+        ]
+
+    run(check)
+
+
+class LosesAnswers(IssuerAdmin):
+    """An issuer that takes each step and whose answer to `remove` is lost."""
+
+    steps: ClassVar[list[str]] = []
+    states: ClassVar[dict[str, str]] = {"old": "active"}
+
+    async def keys(self) -> list[dict[str, str]]:
+        return [{"kid": kid, "state": state} for kid, state in self.states.items()]
+
+    async def step(self, step: str, kid: str = "") -> str:
+        self.steps.append(step)
+        if step == "remove":
+            self.states[kid] = "removed"
+            raise MissingPartError("no answer")
+        after = {"publish": {"new": "published"}, "activate": {"old": "retired", "new": "active"}}
+        self.states.update(after.get(step, {kid: "retired"}))
+        return kid or "new"
+
+
+def test_a_rotation_whose_answer_was_lost_is_undone_all_the_same() -> None:
+    site = Site({}, {}, LosesAnswers("http://x", "t"))
+    fault = make_fault("keys.rotate_without_overlap", {})
+    with pytest.raises(MissingPartError):
+        asyncio.run(fault.apply(site, "keys.rotate_without_overlap"))
+    assert LosesAnswers.states["old"] == "removed"
+    asyncio.run(fault.undo(site, "keys.rotate_without_overlap"))
+    asyncio.run(fault.undo(site, "keys.rotate_without_overlap"))
+    assert LosesAnswers.states["old"] == "retired"
+    assert LosesAnswers.steps.count("restore") == 1
+
+
 def test_a_clock_fault_writes_the_offset_and_takes_it_back(tmp_path: Path) -> None:
     clock = tmp_path / "b.clock"
     site = Site({}, {"b": clock}, None)
 
     async def main() -> None:
-        undo = await make_fault("clock.skew", {"clock": "b", "seconds": -30}).apply(site, "clock.skew")
+        undo = await applied(site, "clock.skew", {"clock": "b", "seconds": -30})
         assert clock.read_text() == "-30\n"
         await undo()
         await undo()
         assert clock.read_text() == "+0\n"
         with pytest.raises(BadInputError, match="'c' cannot be moved: this agent can move b"):
-            await make_fault("clock.skew", {"clock": "c", "seconds": 1}).apply(site, "clock.skew")
+            await applied(site, "clock.skew", {"clock": "c", "seconds": 1})
 
     asyncio.run(main())
 
@@ -211,6 +317,6 @@ def test_a_clock_fault_writes_the_offset_and_takes_it_back(tmp_path: Path) -> No
 def test_a_route_that_is_not_proxied_is_one_line() -> None:
     async def main() -> None:
         with pytest.raises(BadInputError, match="nothing is proxied as 'jwks'"):
-            await make_fault("jwks.status", {}).apply(Site({}, {}, None), "jwks.status")
+            await applied(Site({}, {}, None), "jwks.status", {})
 
     asyncio.run(main())

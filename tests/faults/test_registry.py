@@ -18,6 +18,8 @@ FOLDER = Path(jwtdrill.faults.__file__).parent
         ("jwks.statsu", {}, "unknown fault 'jwks.statsu': choose from clock.skew, jwks.garbage"),
         ("jwks.status", {"code": 503}, "has no parameter 'code': it has retry_after, status"),
         ("jwks.status", {"status": 200}, "parameter status"),
+        ("jwks.refused", {"blast_radius": "x"}, "has no parameter 'blast_radius': it has none"),
+        ("keys.rotate_without_overlap", {"_old": "x"}, "has no parameter '_old'"),
         ("jwks.latency", {"seconds": -1}, "parameter seconds"),
         ("jwks.latency", {"seconds": "soon"}, "parameter seconds"),
         ("clock.skew", {"clock": "a"}, "parameter seconds"),

@@ -82,11 +82,11 @@ def test_the_least_file_is_enough(tmp_path: Path) -> None:
         ('"staging"', '"prod"', 1, "environment"),
         ("https://idp.example", "idp.example", 4, "http or https URL"),
         ('id = "orders"', 'id = "orders"\nsecrt = "x"', 8, "is not known here"),
-        ('key = "file:orders.pem"', "", 7, "needs a key"),
+        ('key = "file:orders.pem"', "", 6, "needs a key"),
         ("file:orders.pem", "-----BEGIN PRIVATE KEY-----", 9, "must be a reference"),
         ('alg = "ES256"', 'alg = "ES999"', 10, "alg"),
         ("rate = 500", "rate = 0", 31, "greater than 0"),
-        ('audience = "https://api.example"\n', "", 23, "is missing"),
+        ('audience = "https://api.example"\n', "", 22, "is missing"),
     ],
 )
 def test_each_mistake_has_its_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:

@@ -1,16 +1,18 @@
 """The cache does better than those in use: each test is a failure that was measured on one of them."""
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.conftest import FakeClock
-from tests.verify.conftest import Endpoint, MakeCache, good, until, verifier
+from tests.verify.conftest import ISSUER, Endpoint, MakeCache, good, until, verifier
 
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.keys import Algorithm, SigningKey
-from jwtdrill.verify import CachePolicy, VerificationError
+from jwtdrill.verify import CachePolicy, JwksCache, VerificationError
 from jwtdrill.verify.fetch import Fetched
 
 POLICY = CachePolicy(stale_limit=3600, retry_first=1, retry_most=30, allowance=4, allowance_refill=10)
@@ -43,7 +45,7 @@ def test_a_known_key_never_waits_for_a_fetch_under_way(endpoint: Endpoint, make_
     token = good(endpoint.keys[0])
     check.verify(token)
     endpoint.hold.clear()
-    assert cache.request_refresh() is not None
+    assert cache.request_refresh(cache.on_hand()) is not None
     until(lambda: endpoint.fetches == 2)
     began = time.perf_counter()
     for _ in range(100):
@@ -86,12 +88,12 @@ def test_the_back_off_counts_from_the_attempt_and_doubles(
     cache = make_cache(endpoint, POLICY)
     endpoint.down = True
     for wait in (1, 2, 4, 8, 16, 30, 30):
-        fetch = cache.request_refresh()
+        fetch = cache.request_refresh(cache.on_hand())
         assert fetch is not None
-        fetch.result(5)
-        assert cache.request_refresh() is None
+        fetch.done.result(5)
+        assert cache.request_refresh(cache.on_hand()) is None
         clock.pass_(wait - 0.01)
-        assert cache.request_refresh() is None
+        assert cache.request_refresh(cache.on_hand()) is None
         clock.pass_(0.02)
 
 
@@ -119,9 +121,9 @@ def test_a_key_that_left_the_set_is_gone_at_once(
     token = good(endpoint.keys[0])
     check.verify(token)
     endpoint.keys = [keys[Algorithm.RS256]]
-    fetch = cache.request_refresh()
+    fetch = cache.request_refresh(cache.on_hand())
     assert fetch is not None
-    fetch.result(5)
+    fetch.done.result(5)
     assert refused(check, token) is Reason.UNKNOWN_KID
 
 
@@ -144,7 +146,7 @@ def test_it_refreshes_ahead_of_expiry_without_being_asked(
     cache = make_cache(endpoint, POLICY)
     verifier(cache).verify(good(endpoint.keys[0]))
     clock.pass_(300 * 0.75 + 0.1)
-    cache.request_refresh()  # a fake clock wakes no thread
+    cache.request_refresh(cache.on_hand())  # a fake clock wakes no thread
     until(lambda: endpoint.fetches == 2)
 
 
@@ -153,14 +155,58 @@ def test_the_lifetime_is_what_the_endpoint_says_within_bounds(max_age: float | N
     assert CachePolicy().lifetime(max_age) == lifetime
 
 
-def test_whatever_a_fetch_raises_the_cache_goes_on(make_cache: MakeCache, endpoint: Endpoint, clock: FakeClock) -> None:
+def test_each_unknown_kid_costs_one_fetch_of_the_allowance(
+    endpoint: Endpoint, make_cache: MakeCache, keys: dict[Algorithm, SigningKey]
+) -> None:
+    """So that three strangers leave one for a new key."""
+    check = verifier(make_cache(endpoint, POLICY))
+    check.verify(good(endpoint.keys[0]))
+    for number in range(3):
+        refused(check, good(SigningKey(f"kid-{number}", Algorithm.ES256, endpoint.keys[0].private)))
+    assert endpoint.fetches == 4
+    endpoint.keys.append(keys[Algorithm.RS256])
+    check.verify(good(keys[Algorithm.RS256]))
+
+
+def test_keys_that_came_since_one_looked_cost_nothing(endpoint: Endpoint, make_cache: MakeCache) -> None:
+    cache = make_cache(endpoint, POLICY)
+    seen = cache.on_hand()
+    verifier(cache).verify(good(endpoint.keys[0]))
+    refresh = cache.request_refresh(seen)
+    assert refresh is not None
+    assert refresh.done.done()
+    assert endpoint.fetches == 1
+
+
+def test_a_forked_process_refreshes_by_itself(endpoint: Endpoint, tmp_path: Path) -> None:
+    """As gunicorn's workers do that are forked from a warm parent."""
+    endpoint.max_age = 0
+    policy = CachePolicy(min_lifetime=0.2)
+    with JwksCache("http://unused", ISSUER, policy=policy, fetch=endpoint) as cache:
+        check = verifier(cache)
+        check.verify(good(endpoint.keys[0]))
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            before = endpoint.fetches
+            deadline = time.monotonic() + 5
+            while endpoint.fetches < before + 3 and time.monotonic() < deadline:
+                check.verify(good(endpoint.keys[0]))
+                time.sleep(0.02)
+            os._exit(0 if endpoint.fetches >= before + 3 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
+def test_whatever_a_fetch_raises_the_cache_goes_on(
+    make_cache: MakeCache, endpoint: Endpoint, clock: FakeClock, error: type[BaseException]
+) -> None:
     calls = 0
 
     def fetch() -> Fetched:
         nonlocal calls
         calls += 1
         if calls == 1:
-            raise MemoryError
+            raise error
         return endpoint()
 
     cache = make_cache(fetch, POLICY)  # type: ignore[arg-type]
@@ -185,9 +231,9 @@ def test_what_is_in_force_is_visible(endpoint: Endpoint, make_cache: MakeCache) 
     kid = {"kid": endpoint.keys[0].kid, "alg": "ES256", "state": "trusted"}
     assert value("jwt_signing_key_info", issuer | kid) == 1
     endpoint.down = True
-    fetch = cache.request_refresh()
+    fetch = cache.request_refresh(cache.on_hand())
     assert fetch is not None
-    fetch.result(5)
+    fetch.done.result(5)
     assert value("jwt_jwks_fetch_total", issuer | {"result": "failure"}) == 1
     assert value("jwt_jwks_keys", issuer) == 1
 
@@ -196,5 +242,5 @@ def test_after_close_nobody_is_left_waiting(endpoint: Endpoint, make_cache: Make
     cache = make_cache(endpoint, POLICY)
     verifier(cache).verify(good(endpoint.keys[0]))
     cache.close()
-    fetch = cache.request_refresh()
-    assert fetch is None or fetch.result(5) is None
+    fetch = cache.request_refresh(cache.on_hand())
+    assert fetch is None

@@ -106,6 +106,16 @@ def test_the_time_limit_holds_for_the_whole_exchange(serve: Serve, prefix: bytes
     assert time.monotonic() - began < 3
 
 
+def test_a_name_look_up_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(10) and [])
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="not done within"):
+        fetch_keyset("http://idp.invalid/jwks", LIMITS, TLS)
+    assert time.monotonic() - began < 3
+    over.set()
+
+
 def test_a_redirect_loop_ends(serve: Serve) -> None:
     with pytest.raises(FetchError, match="more than 3 redirects"):
         fetch_keyset(serve(reply(b"", "302 Found", "Location: /jwks")), FetchLimits(timeout=5), TLS)

@@ -45,6 +45,8 @@ def test_a_good_key_with_members_of_any_kind_never_raises_anything_else(changes:
         {"crv": "P-999"},
         {"x": "AAAA"},
         {"kid": 7},
+        {"kid": "\ud800"},
+        {"kid": "x" * 300},
         {"key_ops": ["sign"]},
     ],
 )

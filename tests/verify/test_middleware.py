@@ -13,6 +13,8 @@ from jwtdrill.verify import BearerMiddleware
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["query_string"] == b"fail":
+        raise ZeroDivisionError
     subject = scope.get("state", {}).get("jwt_claims", {}).get("sub", "nobody")
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": subject.encode()})
@@ -23,14 +25,14 @@ class Client:
 
     def __init__(self, endpoint: Endpoint, make_cache: MakeCache) -> None:
         self.instruments = Instruments()
-        guarded = BearerMiddleware(
+        self.guarded = BearerMiddleware(
             app,
             verifier(make_cache(endpoint), scope="read"),
             routes={"/orders": "/orders"},
             clients=("shop",),
             instruments=self.instruments,
         )
-        self._transport = httpx.ASGITransport(guarded)
+        self._transport = httpx.ASGITransport(self.guarded)
 
     def get(self, path: str = "/orders", *authorization: str) -> httpx.Response:
         async def call() -> httpx.Response:
@@ -85,6 +87,26 @@ def test_no_keys_is_the_services_fault(client: Client, endpoint: Endpoint) -> No
 def test_a_client_that_nobody_configured_is_unknown(client: Client, endpoint: Endpoint) -> None:
     client.get("/orders", f"Bearer {good(endpoint.keys[0], scope='read', client_id='evil')}")
     assert client.counted("200", "unknown") == 1
+
+
+def test_an_application_that_fails_is_counted_as_500(client: Client, endpoint: Endpoint) -> None:
+    token = good(endpoint.keys[0], scope="read")
+    with pytest.raises(ZeroDivisionError):
+        client.get("/orders?fail", f"Bearer {token}")
+    assert client.counted("500", "unknown") == 1
+
+
+def test_a_websocket_on_a_guarded_path_is_closed(client: Client) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    asyncio.run(client.guarded({"type": "websocket", "path": "/orders", "headers": []}, receive, send))
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 def test_other_paths_pass_unguarded(client: Client) -> None:

@@ -6,6 +6,7 @@ a fault whose heartbeat stops ends here, whatever became of the controller.
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import logging
 import sys
@@ -30,9 +31,11 @@ from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
 from jwtdrill.faults.proxy import Route
 from jwtdrill.faults.registry import FAULTS, make_fault
+from jwtdrill.processes.clocks import set_offset
 from jwtdrill.processes.serving import serve
 
 _RETRY_SECONDS = 0.5
+_STEP_SECONDS = 5.0  # that one apply or one undo may take
 _log = logging.getLogger("jwtdrill.faults")
 
 
@@ -65,7 +68,6 @@ class Agent:
         self._token = token
         self._leases = LeaseTable(time.monotonic)
         self._changed = asyncio.Event()
-        self._busy = asyncio.Lock()
         self.instruments = Instruments()
         self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
         for name in FAULTS:
@@ -85,31 +87,39 @@ class Agent:
         )
 
     async def watch(self) -> None:
-        """End each fault when its lease runs out; an undo that fails is tried again. Runs until cancelled."""
+        """End each fault when its lease runs out, however long another's undo may take. Runs until cancelled."""
+        ending: dict[str, asyncio.Task[None]] = {}
         while True:
             self._changed.clear()
-            expiry = self._leases.next_expiry()
+            expiry = self._leases.next_expiry(besides=ending)
             wait = None if expiry is None else max(0.0, expiry - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
             for lease in self._leases.expired():
-                _log.warning("lease of %s ran out: undoing", lease.fault)
-                if not await self._finish(lease):
-                    await asyncio.sleep(_RETRY_SECONDS)
+                if lease.id not in ending:
+                    _log.warning("lease of %s ran out: undoing", lease.fault)
+                    ending[lease.id] = asyncio.create_task(self._end_for_sure(lease))
+                    ending[lease.id].add_done_callback(functools.partial(_forget, ending, lease.id))
 
     async def end_all(self) -> bool:
         """End every fault now; whether all undos worked."""
-        return all([await self._finish(lease) for lease in reversed(self._leases.active())])
+        return all(await asyncio.gather(*(self._finish(lease) for lease in self._leases.active())))
+
+    async def _end_for_sure(self, lease: Lease) -> None:
+        while not await self._finish(lease):  # noqa: ASYNC110 - waits to try again, for nothing that could tell
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _finish(self, lease: Lease) -> bool:
-        async with self._busy:
+        async with lease.busy:
             try:
-                await self._leases.end(lease.id)
+                async with asyncio.timeout(_STEP_SECONDS):
+                    ended = await self._leases.end(lease.id)
             except Exception:  # noqa: BLE001 - whatever an undo runs into, it must be tried again
                 _log.exception("undo of %s failed, will be tried again", lease.fault)
                 return False
-            self._active.labels(lease.fault).set(0)
-            self._changed.set()
+            if ended:
+                self._active.labels(lease.fault).set(0)
+                self._changed.set()
             return True
 
     async def _begin(self, request: Request) -> Response:
@@ -118,25 +128,29 @@ class Agent:
         seconds = content.get("lease", DEFAULT_LEASE)
         if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(seconds, int | float):
             return JSONResponse({"error": "give fault, params and lease (seconds)"}, 400)
-        async with self._busy:
-            same = name.partition(".")[0]
-            taken = next((x for x in self._leases.active() if x.fault.partition(".")[0] == same), None)
-            if taken is not None:
-                return JSONResponse({"error": f"{taken.fault} is in force: end it first"}, 409)
-            try:
-                fault = make_fault(name, params)
-                lease = self._leases.grant(name, params, seconds, _nothing)
-            except (JwtdrillError, ValueError) as error:
-                return JSONResponse({"error": str(error)}, 400)
-            try:
-                lease.undo = await fault.apply(self._site, name)
-            except Exception as error:  # noqa: BLE001 - whatever it is, no lease may stay behind
-                await self._leases.end(lease.id)
-                message = str(error) if isinstance(error, JwtdrillError) else type(error).__name__
-                return JSONResponse({"error": f"{name} could not be applied: {message}"}, 400)
-            self._active.labels(name).set(1)
+        taken = self._leases.at(name.partition(".")[0])
+        if taken is not None:
+            return JSONResponse({"error": f"{taken.fault} is in force: end it first"}, 409)
+        try:
+            fault = make_fault(name, params)
+            # Before anything is touched there is a lease, and with it an undo that will come.
+            lease = self._leases.grant(name, params, seconds, lambda: fault.undo(self._site, name))
+        except (JwtdrillError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        self._changed.set()
+        try:
+            async with lease.busy, asyncio.timeout(min(_STEP_SECONDS, seconds)):
+                await fault.apply(self._site, name)
+        except BaseException as error:
+            self._leases.expire(lease.id)
             self._changed.set()
-            _log.warning("%s in force for %g s unless renewed", name, seconds)
+            if not isinstance(error, Exception):
+                raise
+            await self._finish(lease)
+            message = str(error) if isinstance(error, JwtdrillError) else type(error).__name__
+            return JSONResponse({"error": f"{name} could not be applied: {message}"}, 400)
+        self._active.labels(name).set(1)
+        _log.warning("%s in force for %g s unless renewed", name, seconds)
         return JSONResponse(_describe(lease, time.monotonic()), 201)
 
     async def _list(self, request: Request) -> Response:  # noqa: ARG002
@@ -173,8 +187,8 @@ class Agent:
         return guard
 
 
-async def _nothing() -> None:
-    """The undo of a fault that is not applied yet."""
+def _forget(ending: dict[str, asyncio.Task[None]], lease_id: str, _: asyncio.Task[None]) -> None:
+    ending.pop(lease_id, None)
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -203,7 +217,7 @@ def site_of(settings: AgentSettings) -> Site:
     clocks = {name: Path(path) for name, path in (settings.clocks or {}).items()}
     issuer = None
     if settings.issuer_url and settings.issuer_token_file:
-        issuer = IssuerAdmin(settings.issuer_url, Path(settings.issuer_token_file).read_text())
+        issuer = IssuerAdmin(settings.issuer_url, Path(settings.issuer_token_file).read_text().strip())
     return Site(routes, clocks, issuer)
 
 
@@ -211,6 +225,8 @@ async def run(site: Site, control_port: int, token: str) -> None:
     """Serve until SIGTERM or SIGINT; every fault is undone before the end. Raises OSError for a port in use."""
     agent = Agent(site, token)
     routes = site.routes
+    for clock in site.clocks.values():
+        set_offset(clock, 0)  # an agent that was killed may have left it wrong
     for route in routes.values():
         await route.open()
     watcher = asyncio.create_task(agent.watch())
@@ -227,7 +243,7 @@ def main() -> None:
     """Run the agent that the settings file named on the command line describes."""
     logging.basicConfig(level=logging.WARNING)
     settings = TypeAdapter(AgentSettings).validate_json(Path(sys.argv[1]).read_bytes())
-    asyncio.run(run(site_of(settings), settings.control_port, Path(settings.control_token_file).read_text()))
+    asyncio.run(run(site_of(settings), settings.control_port, Path(settings.control_token_file).read_text().strip()))
 
 
 if __name__ == "__main__":

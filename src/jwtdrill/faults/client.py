@@ -1,6 +1,7 @@
 """What a controller says to a fault agent: begin, keep alive, end."""
 
 import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -74,18 +75,22 @@ class HeldFault:
         self.fault = fault
         self._client = client
         self._id = lease_id
+        self._lease = lease
         self._over = threading.Event()
-        self._lost = False
-        self._thread = threading.Thread(target=self._beat, args=(lease / 3,), name=f"lease-{fault}", daemon=True)
+        self._refused = False
+        self._renewed = time.monotonic()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{fault}", daemon=True)
         self._thread.start()
 
     @property
     def lost(self) -> bool:
-        """Whether the lease ended before it was asked to: the agent was gone, or late."""
-        return self._lost
+        """Whether the lease ended before it was asked to: the agent was gone, or the heartbeat late."""
+        return self._refused or (not self._over.is_set() and time.monotonic() - self._renewed >= self._lease)
 
     def end(self) -> None:
         """End the fault. Safe to call twice."""
+        if self.lost:
+            self._refused = True
         self._over.set()
         self._thread.join(_TIMEOUT)
         self._client.end(self._id)
@@ -96,14 +101,20 @@ class HeldFault:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
+        try:
+            self.end()
+        except MissingPartError:
+            if error is None:
+                raise
 
-    def _beat(self, every: float) -> None:
-        while not self._over.wait(every):
+    def _beat(self) -> None:
+        while not self._over.wait(self._lease / 3):
+            began = time.monotonic()
             try:
                 self._client.renew(self._id)
             except BadInputError:
-                self._lost = True
+                self._refused = True
                 return
             except MissingPartError:
                 continue  # the agent may answer the next one; if not, its lease ends the fault
+            self._renewed = began

@@ -1,7 +1,7 @@
 """What a fault is, and what it may touch.
 
-A fault is a frozen pydantic dataclass: its fields are its parameters. `apply` puts it in force and returns the undo,
-which may be called twice and raises when it did not work, so that it is tried again.
+A fault is a pydantic dataclass whose fields are its parameters, and lives for one lease. `undo` may be called twice,
+also after an `apply` that failed half-way, and raises when it did not work, so that it is tried again.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from typing import ClassVar, Protocol
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.issuer_admin import IssuerAdmin
-from jwtdrill.faults.lease import Undo
 from jwtdrill.faults.proxy import Route
 
 
@@ -36,6 +35,10 @@ class Fault(Protocol):
     blast_radius: ClassVar[str]
     after_effect: ClassVar[str]
 
-    async def apply(self, site: Site, name: str) -> Undo:
+    async def apply(self, site: Site, name: str) -> None:
         """Put the fault called `name` in force. Raises BadInputError when the site has nothing to break so."""
+        ...
+
+    async def undo(self, site: Site, name: str) -> None:
+        """Take back whatever `apply` did."""
         ...

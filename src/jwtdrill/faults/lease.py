@@ -4,8 +4,9 @@ Safety lies here, at the fault's own end: whatever happens to the controller, th
 time is over. Time is a parameter, so that the rules can be tested without waiting.
 """
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 DEFAULT_LEASE = 30.0  # seconds
@@ -26,6 +27,12 @@ class Lease:
     ends: float
     undo: Undo = field(repr=False)
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # while it is applied or undone
+
+    @property
+    def place(self) -> str:
+        """What it breaks: one fault at a time in each place."""
+        return self.fault.partition(".")[0]
 
 
 class LeaseTable:
@@ -37,7 +44,7 @@ class LeaseTable:
 
     def grant(self, fault: str, params: Mapping[str, object], seconds: float, undo: Undo) -> Lease:
         """A lease that runs from now. Raises ValueError when it is longer than allowed."""
-        if not 0 < seconds <= LONGEST_LEASE:
+        if isinstance(seconds, bool) or not 0 < seconds <= LONGEST_LEASE:
             raise ValueError(f"a lease lasts more than 0 and at most {LONGEST_LEASE:g} s, not {seconds:g}")
         now = self._clock()
         lease = Lease(fault, params, seconds, now + seconds, now + LONGEST_FAULT, undo)
@@ -56,18 +63,23 @@ class LeaseTable:
         """The leases that have not ended, oldest first."""
         return tuple(self._leases.values())
 
-    def of_fault(self, fault: str) -> Lease | None:
-        """The lease of that fault, if it is in force."""
-        return next((lease for lease in self._leases.values() if lease.fault == fault), None)
+    def at(self, place: str) -> Lease | None:
+        """The lease of a fault in that place, which is the first part of a fault's name."""
+        return next((lease for lease in self._leases.values() if lease.place == place), None)
 
     def expired(self) -> tuple[Lease, ...]:
         """Those whose time is over and that must be ended."""
         now = self._clock()
         return tuple(lease for lease in self._leases.values() if lease.expires <= now)
 
-    def next_expiry(self) -> float | None:
-        """When the next lease runs out, None without leases."""
-        return min((lease.expires for lease in self._leases.values()), default=None)
+    def next_expiry(self, besides: Container[str] = ()) -> float | None:
+        """When the next lease runs out, besides those of these ids; None without leases."""
+        return min((lease.expires for lease in self._leases.values() if lease.id not in besides), default=None)
+
+    def expire(self, lease_id: str) -> None:
+        """Let it run out now."""
+        if lease_id in self._leases:
+            self._leases[lease_id].expires = self._clock()
 
     async def end(self, lease_id: str) -> bool:
         """Undo the fault, then forget the lease: an undo that fails is tried again. False when it was gone."""
@@ -75,5 +87,4 @@ class LeaseTable:
         if lease is None:
             return False
         await lease.undo()
-        self._leases.pop(lease_id, None)
-        return True
+        return self._leases.pop(lease_id, None) is not None

@@ -17,7 +17,10 @@ import httpx
 
 Headers = Sequence[tuple[bytes, bytes]]
 _CHUNK = 64 * 1024
+_MOST_AHEAD = 1024 * 1024  # bytes that a client may send while it waits for an answer
 _UPSTREAM_SECONDS = 30.0
+_UPSTREAM_CONNECTIONS = 1000
+_TEXT = [(b"content-type", b"text/plain")]
 # Headers of one connection only (RFC 9110 section 7.6.1), and those that httpx or h11 set anew.
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
@@ -46,15 +49,18 @@ class Exchange:
         headers = [
             (name, value)
             for name, value in self._request.headers
-            if name not in _HOP_BY_HOP and name not in (b"host", b"content-length")
+            if name not in _HOP_BY_HOP and name not in (b"host", b"content-length", b"expect")
         ]
-        url = self.route.upstream.rstrip("/") + self._request.target.decode("ascii")
+        if not self._request.target.startswith(b"/"):  # another form would name another host
+            return Answer(400, _TEXT, b"the request target must be a path")
+        base = httpx.URL(self.route.upstream)
+        url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + self._request.target)
         try:
             response = await self.route.client.request(
                 self._request.method.decode("ascii"), url, headers=headers, content=self._body
             )
-        except httpx.HTTPError:
-            return Answer(502, [(b"content-type", b"text/plain")], b"the upstream does not answer")
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return Answer(502, _TEXT, b"the upstream does not answer")
         kept = [
             (name.lower(), value)
             for name, value in response.headers.raw
@@ -79,7 +85,11 @@ class Route:
         self.name = name
         self.port = port
         self.upstream = upstream
-        self.client = httpx.AsyncClient(timeout=_UPSTREAM_SECONDS, follow_redirects=False)
+        self.client = httpx.AsyncClient(
+            timeout=_UPSTREAM_SECONDS,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=_UPSTREAM_CONNECTIONS),
+        )
         self.fault_over = asyncio.Event()
         self._fault: Responder | None = None
         self._server: asyncio.Server | None = None
@@ -91,6 +101,7 @@ class Route:
         """Listen; after `refuse` again. Raises OSError when the port is in use."""
         if self._server is None:
             held, self._held = self._held or _bound(self.port), None
+            _share(held, wanted=True)  # else connections that linger would bar the next bind
             self._server = await asyncio.start_server(self._serve, sock=held)
 
     async def refuse(self) -> None:
@@ -99,7 +110,12 @@ class Route:
             server, self._server = self._server, None
             server.close()
             self._drop()
-            self._held = _bound(self.port)  # bound but not listening: the kernel answers with a reset
+            try:
+                self._held = _bound(self.port)  # bound but not listening: the kernel answers with a reset
+                _share(self._held, wanted=False)  # and nobody else may bind it meanwhile
+            except OSError:
+                await self.open()
+                raise
 
     async def close(self) -> None:
         """Stop for good."""
@@ -138,34 +154,116 @@ class Route:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
         try:
-            with contextlib.suppress(ConnectionError, h11.RemoteProtocolError, TimeoutError):
+            with contextlib.suppress(ConnectionError, h11.ProtocolError, TimeoutError):
                 await self._serve_connection(reader, writer)
         finally:
             self._connections.discard(writer)
             writer.close()
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h11.Connection(h11.SERVER)
-        while True:
-            received = await _receive(connection, reader)
-            if received is None:
-                return
+        peer = _Peer(h11.Connection(h11.SERVER), reader, writer)
+        while (received := await peer.receive()) is not None:
             exchange = Exchange(self, *received)
             fault = self._fault
-            answer = await (fault.respond(exchange) if fault is not None else exchange.upstream())
+            answering = asyncio.ensure_future(fault.respond(exchange) if fault is not None else exchange.upstream())
+            try:
+                answer = await peer.unless_gone(answering)
+            finally:
+                answering.cancel()
             if answer is None:
                 writer.transport.abort()
                 return
-            writer.write(_encode(connection, answer))
-            await writer.drain()
-            if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+            await peer.answer(received[0], answer)
+            if not peer.next_cycle():
                 return
-            connection.start_next_cycle()
+
+
+class _Peer:
+    """One connection from a client: requests in, answers out, and a watch for the client's leaving."""
+
+    def __init__(self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._writer = writer
+        self._reading: asyncio.Task[bytes] | None = None
+
+    async def receive(self) -> tuple[h11.Request, bytes] | None:
+        """The next request with its body, None when the client has gone."""
+        request: h11.Request | None = None
+        body = bytearray()
+        while True:
+            event = self._connection.next_event()
+            if event is h11.NEED_DATA:
+                if self._connection.they_are_waiting_for_100_continue:
+                    self._write(h11.InformationalResponse(status_code=100, headers=[]))
+                self._connection.receive_data(await self._read())
+                continue
+            match event:
+                case h11.Request():
+                    request = event
+                case h11.Data():
+                    body += event.data
+                case h11.EndOfMessage():
+                    assert request is not None
+                    return request, bytes(body)
+                case _:
+                    return None
+
+    async def unless_gone(self, answering: "asyncio.Future[Answer | None]") -> Answer | None:
+        """The answer, or None as soon as the client has left: nothing then waits for nobody."""
+        while True:
+            reading = self._begin_read()
+            await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                return answering.result()
+            data = await self._read()
+            if not data:
+                return None
+            self._connection.receive_data(data)  # the next request, sent ahead
+            if len(self._connection.trailing_data[0]) > _MOST_AHEAD:
+                return None
+
+    async def answer(self, request: h11.Request, answer: Answer) -> None:
+        """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without."""
+        bodiless = request.method == b"HEAD" or answer.status in (204, 304)
+        headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+        if not bodiless or request.method == b"HEAD":
+            headers.append((b"content-length", str(len(answer.body)).encode()))
+        self._write(h11.Response(status_code=answer.status, headers=headers))
+        if not bodiless:
+            self._write(h11.Data(data=answer.body))
+        self._write(h11.EndOfMessage())
+        await self._writer.drain()
+
+    def next_cycle(self) -> bool:
+        """Whether the connection can carry another request."""
+        if self._connection.our_state is not h11.DONE or self._connection.their_state is not h11.DONE:
+            return False
+        self._connection.start_next_cycle()
+        return True
+
+    def _begin_read(self) -> "asyncio.Task[bytes]":
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._reader.read(_CHUNK))
+        return self._reading
+
+    async def _read(self) -> bytes:
+        reading, data = self._begin_read(), b""
+        try:
+            data = await reading
+        finally:
+            self._reading = None
+        return data
+
+    def _write(self, event: Any) -> None:
+        data = self._connection.send(event)
+        if data:
+            self._writer.write(data)
 
 
 def _bound(port: int) -> socket.socket:
     held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _share(held, wanted=True)
     try:
         held.bind(("127.0.0.1", port))
     except OSError:
@@ -174,36 +272,8 @@ def _bound(port: int) -> socket.socket:
     return held
 
 
-async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> tuple[h11.Request, bytes] | None:
-    """The next request with its body, None when the peer has gone."""
-    request: h11.Request | None = None
-    body = bytearray()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            data = await reader.read(_CHUNK)
-            connection.receive_data(data)
-            continue
-        match event:
-            case h11.Request():
-                request = event
-            case h11.Data():
-                body += event.data
-            case h11.EndOfMessage():
-                assert request is not None
-                return request, bytes(body)
-            case _:
-                return None
-
-
-def _encode(connection: h11.Connection, answer: Answer) -> bytes:
-    headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
-    parts: list[Any] = [
-        connection.send(h11.Response(status_code=answer.status, headers=headers)),
-        connection.send(h11.Data(data=answer.body)),
-        connection.send(h11.EndOfMessage()),
-    ]
-    return b"".join(part for part in parts if part)
+def _share(held: socket.socket, *, wanted: bool) -> None:
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(wanted))
 
 
 def _kids(document: bytes) -> list[str]:

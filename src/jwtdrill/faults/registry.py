@@ -1,6 +1,7 @@
 """The faults that there are, by name. To add one: a file with its class, and a line here."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,7 +36,7 @@ def make_fault(name: str, params: Mapping[str, Any]) -> Fault:
     kind = FAULTS.get(name)
     if kind is None:
         raise BadInputError(f"unknown fault {name!r}: choose from {', '.join(FAULTS)}")
-    known = set(getattr(kind, "__dataclass_fields__", {}))
+    known = {field.name for field in fields(kind) if field.init}  # type: ignore[arg-type]
     strange = sorted(set(params) - known)
     if strange:
         raise BadInputError(

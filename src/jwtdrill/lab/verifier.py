@@ -52,7 +52,7 @@ def build(settings: VerifierSettings) -> Application:
         guarded = scope["type"] == "http" and scope["path"] == settings.route
         await (_orders if guarded else open_routes)(scope, receive, send)
 
-    cache.request_refresh()  # so that the first request finds keys
+    cache.on_hand()  # begins to fetch, so that the first request finds keys
     return BearerMiddleware(
         dispatch,
         verifier,

@@ -5,9 +5,11 @@ waits. Only a token whose key is not on hand waits, and only for a fetch that th
 """
 
 import logging
+import os
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -43,9 +45,9 @@ class CachePolicy:
     limits: FetchLimits = field(default_factory=FetchLimits)
 
     def lifetime(self, max_age: float | None) -> float:
-        """The lifetime in force for a set that came with that max-age."""
+        """The lifetime in force for a set that came with that max-age; never beyond the stale limit."""
         wanted = self.default_lifetime if max_age is None else max_age
-        return min(max(wanted, self.min_lifetime), self.max_lifetime)
+        return min(max(wanted, self.min_lifetime), self.max_lifetime, self.stale_limit)
 
     def retry_delay(self, failures: int) -> float:
         """Seconds from the start of the last of so many failed attempts to the next."""
@@ -53,22 +55,46 @@ class CachePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class Snapshot:
+    """The keys that were on hand at one moment. Times in the cache's clock."""
+
     keys: tuple[TrustedKey, ...]
     by_token: dict[tuple[str | None, str], TrustedKey]
+    refresh_at: float
     drop_at: float
+
+    def find(self, kid: str | None, alg: str) -> TrustedKey | None:
+        """The key for a token with that header."""
+        found = self.by_token.get((kid, alg))
+        if found is not None or kid is not None:
+            return found
+        return select(self.keys, None, alg)
+
+    def knows(self, kid: str) -> bool:
+        """Whether there is a key of that kid: what a metric may name."""
+        return any(key.kid == kid for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A fetch to wait for. `joined`: it had begun before it was asked for, so it may have missed a new key."""
+
+    done: Future[None]
+    joined: bool
 
 
 _log = logging.getLogger(__name__)
-_EMPTY = _Snapshot((), {}, float("-inf"))
+_EMPTY = Snapshot((), {}, float("-inf"), float("-inf"))
+_caches: weakref.WeakSet["JwksCache"] = weakref.WeakSet()
 FetchFunction = Callable[[], Fetched]
 
 
 class JwksCache:
     """The keys of one issuer, fetched from `url`.
 
-    Use from any number of threads, or from asyncio through `Verifier.averify`. Close it, or use it in a `with`
-    statement; its thread is a daemon. `fetch` and `clock` (monotonic seconds) are for tests.
+    Use from any number of threads, or from asyncio through `Verifier.averify`; a forked process goes on with the
+    keys on hand and a thread of its own. Close it, or use it in a `with` statement; its thread is a daemon.
+    `fetch` and `clock` (monotonic seconds) are for tests.
     """
 
     def __init__(
@@ -89,61 +115,55 @@ class JwksCache:
         self._fetch = fetch or self._fetch_http
         self._clock = clock
         self._snapshot = _EMPTY
-        self._condition = threading.Condition()
-        self._thread: threading.Thread | None = None
         self._closed = False
-        self._waiting: Future[None] | None = None  # of those who wait for the next fetch to begin
-        self._under_way: Future[None] | None = None
         self._next_attempt = clock()
         self._failures = 0
         self._allowance = float(self.policy.allowance)
         self._allowance_at = clock()
         self._report = _CacheMetrics(instruments or Instruments(), issuer, self.policy)
+        self._without_thread()
+        _caches.add(self)
 
-    def on_hand(self, kid: str | None, alg: str) -> TrustedKey | None:
-        """The key for such a token if it is here; never waits."""
+    def _without_thread(self) -> None:
+        """No thread runs and nobody waits: at the beginning, and in a process that was just forked."""
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._waiting: Future[None] | None = None  # of those who wait for the next fetch to begin
+        self._under_way: Future[None] | None = None
+
+    def on_hand(self) -> Snapshot:
+        """The keys that are here and not too old; never waits."""
         snapshot = self._snapshot
-        if self._clock() >= snapshot.drop_at:
+        now = self._clock()
+        if now >= snapshot.refresh_at:
             self._start()
-            return None
-        found = snapshot.by_token.get((kid, alg))
-        if found is not None or kid is not None:
-            return found
-        return select(snapshot.keys, None, alg)
+        return snapshot if now < snapshot.drop_at else _EMPTY
 
-    @property
-    def has_keys(self) -> bool:
-        """Whether any key is on hand that is not too old."""
-        return self._clock() < self._snapshot.drop_at
+    def request_refresh(self, seen: Snapshot) -> Refresh | None:
+        """Ask for a fetch because a key is missing from `seen`, or no longer fits.
 
-    def knows(self, kid: str) -> bool:
-        """Whether a key of that kid is on hand: what a metric may name."""
-        return any(key.kid == kid for key in self._snapshot.keys)
-
-    def request_refresh(self) -> Future[None] | None:
-        """Ask for a fetch because a key is missing or no longer fits; done when the fetch has ended.
-
-        None when none is due: the endpoint failed a moment ago, the allowance is used up, or the cache is closed.
+        When other keys have come since, it is done already. None when no fetch is due: the endpoint failed a moment
+        ago, the allowance is used up, or the cache is closed.
         """
         with self._condition:
             if self._closed:
                 return None
+            if self._snapshot is not seen and self._clock() < self._snapshot.drop_at:
+                return Refresh(_finished(), joined=True)
             self._start()
             if self._under_way is not None:
-                return self._under_way
-            if self._waiting is not None:
-                return self._waiting
-            now = self._clock()
-            if self._failures:
-                if now < self._next_attempt:
+                return Refresh(self._under_way, joined=True)
+            if self._waiting is None:
+                now = self._clock()
+                if self._failures:
+                    if now < self._next_attempt:
+                        return None
+                elif seen is not _EMPTY and not self._spend_allowance(now):
                     return None
-            elif self._snapshot is not _EMPTY and not self._spend_allowance(now):
-                return None
-            self._waiting = Future()
-            self._waiting.set_running_or_notify_cancel()  # so that no impatient waiter cancels it for all
-            self._next_attempt = now
-            self._condition.notify_all()
-            return self._waiting
+                self._waiting = _running()
+                self._next_attempt = now
+                self._condition.notify_all()
+            return Refresh(self._waiting, joined=False)
 
     def close(self) -> None:
         """End the thread."""
@@ -165,7 +185,7 @@ class JwksCache:
         if self._closed or (self._thread is not None and self._thread.is_alive()):
             return
         with self._condition:  # a Condition's lock may be taken again by the thread that holds it
-            if self._thread is None or not self._thread.is_alive():  # not alive: this process is a fork
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="jwks-refresh", daemon=True)
                 self._thread.start()
 
@@ -183,24 +203,30 @@ class JwksCache:
             with self._condition:
                 while not self._closed and (wait := self._next_attempt - self._clock()) > 0:
                     self._condition.wait(wait)
+                done, self._waiting = self._waiting or _running(), None
                 if self._closed:
-                    break
-                self._under_way = self._waiting or Future()
-                self._waiting = None
+                    done.set_result(None)
+                    return
+                self._under_way = done
                 started = self._clock()
-            self._attempt(started)
-            with self._condition:
-                done, self._under_way = self._under_way, None
-            if done is not None:
+            try:
+                self._attempt(started)
+            finally:
+                with self._condition:
+                    self._under_way = None
                 done.set_result(None)
-        for waiter in (self._waiting, self._under_way):
-            if waiter is not None:
-                waiter.set_result(None)
 
     def _attempt(self, started: float) -> None:
         try:
             fetched = self._fetch()
-        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever a fetch runs into
+            lifetime = self.policy.lifetime(fetched.max_age)
+            fresh = Snapshot(
+                fetched.keys,
+                {(k.kid, alg): k for k in reversed(fetched.keys) if k.kid is not None for alg in k.algorithms},
+                started + lifetime * self.policy.refresh_at,
+                started + self.policy.stale_limit,
+            )
+        except BaseException as error:  # noqa: BLE001 - the thread must outlive whatever a fetch runs into
             _log.warning("key set of %s not fetched: %s", self.issuer, _why(error))
             with self._condition:
                 self._failures += 1
@@ -209,23 +235,39 @@ class JwksCache:
                     self._snapshot = _EMPTY
                 self._report.failure(self._clock() - started, self._snapshot.keys)
             return
-        lifetime = self.policy.lifetime(fetched.max_age)
         with self._condition:
             self._failures = 0
-            self._next_attempt = started + lifetime * self.policy.refresh_at
-            self._snapshot = _Snapshot(
-                fetched.keys,
-                {(k.kid, alg): k for k in reversed(fetched.keys) if k.kid is not None for alg in k.algorithms},
-                started + max(lifetime, self.policy.stale_limit),
-            )
+            self._next_attempt = fresh.refresh_at
+            self._snapshot = fresh
             self._report.success(self._clock() - started, fetched.keys, lifetime)
 
     def _fetch_http(self) -> Fetched:
         return fetch_keyset(self.url, self.policy.limits, self._tls)
 
 
-def _why(error: Exception) -> str:
+def _running() -> Future[None]:
+    """A future that no impatient waiter can cancel for all."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _finished() -> Future[None]:
+    future = _running()
+    future.set_result(None)
+    return future
+
+
+def _why(error: BaseException) -> str:
     return str(error) if isinstance(error, FetchError) else type(error).__name__
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache._without_thread()  # noqa: SLF001 - its own module
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class _CacheMetrics:

@@ -37,9 +37,15 @@ class FetchError(Exception):
 def fetch_keyset(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:
     """Fetch the key set at `url`. Raises FetchError for whatever is not a good set within the limits.
 
-    Runs an event loop of its own, since only there a time limit holds for the whole exchange, whatever trickles.
+    Runs an event loop of its own, since only there a time limit holds for the whole exchange, whatever trickles. Not
+    with asyncio.run, which at its end waits for a name look-up that hangs.
     """
-    return asyncio.run(_fetch(url, limits, tls))
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(_fetch(url, limits, tls))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 async def _fetch(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:

@@ -22,6 +22,7 @@ _ALGORITHMS = {
     ("OKP", "Ed25519"): ("EdDSA",),
 }
 _PUBLIC_MEMBERS = ("kty", "crv", "n", "e", "x", "y")
+_LONGEST_KID = 256
 _LEAST_RSA_BITS = 2048  # RFC 7518 section 3.3
 ASYMMETRIC_ALGORITHMS = frozenset(name for names in _ALGORITHMS.values() for name in names)
 
@@ -75,7 +76,7 @@ def _parse_key(entry: Any) -> TrustedKey | None:
     if not isinstance(entry, dict):
         return None
     kid, use, operations = entry.get("kid"), entry.get("use"), entry.get("key_ops")
-    if not isinstance(kid, str | None) or use not in (None, "sig"):
+    if not _proper_kid(kid) or use not in (None, "sig"):
         return None
     if operations is not None and (not isinstance(operations, list) or "verify" not in operations):
         return None
@@ -99,3 +100,10 @@ def _parse_key(entry: Any) -> TrustedKey | None:
         key=key,
         fingerprint=hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def _proper_kid(kid: Any) -> bool:
+    """A kid becomes a metric label: text that can be encoded, of a bounded length."""
+    if kid is None:
+        return True
+    return isinstance(kid, str) and len(kid) <= _LONGEST_KID and kid.encode("utf-8", "ignore").decode() == kid

@@ -62,8 +62,9 @@ class VerificationMetrics:
         self._lifetime = instruments.histogram(metrics.TOKEN_LIFETIME).labels(issuer)
         self._offset = ClockOffset(offset_window)
         instruments.gauge(metrics.TOKEN_CLOCK_OFFSET).labels(issuer).set_function(self._offset.value)
-        for reason in Reason:  # a series that begins at zero lets the first failure count
-            self._total.labels(issuer, audience, UNKNOWN, UNKNOWN, "failure", reason)
+        self._begun: set[tuple[str, str]] = set()
+        for alg in (UNKNOWN, *algorithms):
+            self._begin(UNKNOWN, alg)
 
     def accepted(self, kid: str | None, alg: str | None, seconds: float) -> None:
         """One good token."""
@@ -79,6 +80,15 @@ class VerificationMetrics:
         self._offset.seen(now - issued)
 
     def _count(self, kid: str | None, alg: str | None, result: str, reason: str, seconds: float) -> None:
-        alg = alg if alg in self._algorithms else UNKNOWN
-        self._total.labels(self._issuer, self._audience, kid or UNKNOWN, alg, result, reason).inc()
+        kid, alg = kid or UNKNOWN, alg if alg in self._algorithms else UNKNOWN
+        if (kid, alg) not in self._begun:
+            self._begin(kid, alg)
+        self._total.labels(self._issuer, self._audience, kid, alg, result, reason).inc()
         self._duration.labels(self._issuer, alg, "false").observe(seconds)
+
+    def _begin(self, kid: str, alg: str) -> None:
+        """Begin the series of a key at zero: a rate does not see the value that a series is born with."""
+        self._begun.add((kid, alg))
+        self._total.labels(self._issuer, self._audience, kid, alg, "success", "")
+        for reason in Reason:
+            self._total.labels(self._issuer, self._audience, kid, alg, "failure", reason)

@@ -43,9 +43,12 @@ class BearerMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        route = self._routes.get(scope["path"]) if scope["type"] in ("http", "websocket") else None
         if route is None:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":  # no browser can send a token with one
+            await send({"type": "websocket.close", "code": 1008, "reason": "not for websockets"})
             return
         token = _bearer_token(scope["headers"])
         if token is None:
@@ -65,12 +68,21 @@ class BearerMiddleware:
         label = client if isinstance(client, str) and client in self._clients else UNKNOWN
         scope.setdefault("state", {})["jwt_claims"] = claims
 
+        started = False
+
         async def counted(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._requests.labels(route, str(message["status"]), label).inc()
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except BaseException:
+            if not started:
+                self._requests.labels(route, "500", label).inc()
+            raise
 
 
 def _bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

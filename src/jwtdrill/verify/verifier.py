@@ -32,7 +32,8 @@ _WAIT_MARGIN = 1.0  # seconds beyond the fetch's own timeout, for the thread to 
 @dataclass(frozen=True, slots=True)
 class VerifierPolicy:
     """What a token must be. `leeway`: seconds of clock difference forgiven; `max_bytes`: of the compact form;
-    `scope`: that it must carry."""
+    `scope`: that it must carry; `types`: of the header in lower case, an empty one for none (RFC 8725 section 3.11).
+    """
 
     issuer: str
     audience: str
@@ -41,11 +42,14 @@ class VerifierPolicy:
     max_bytes: int = 16 * 1024
     required: tuple[str, ...] = ("iss", "aud", "exp", "iat", "sub")
     scope: str | None = None
+    types: tuple[str, ...] = ("at+jwt", "application/at+jwt", "jwt", "")
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.algorithms if name not in ASYMMETRIC_ALGORITHMS]
         if wrong or not self.algorithms:
             raise ValueError(f"algorithms must be signatures with a public key, not {', '.join(wrong) or 'none'}")
+        if "exp" not in self.required:
+            raise ValueError("a token that never expires cannot be taken back: exp must be required")
 
 
 class Verifier:
@@ -76,7 +80,7 @@ class Verifier:
         )
 
     def verify(self, token: str) -> Claims:
-        """The claims of a good token. Raises VerificationError. May wait for one fetch of keys."""
+        """The claims of a good token. Raises VerificationError. May wait for a fetch of keys."""
         steps = self._steps(token)
         try:
             fetch = next(steps)
@@ -106,46 +110,56 @@ class Verifier:
         try:
             if len(token) > self.policy.max_bytes:
                 raise VerificationError(Reason.TOO_LARGE, f"more than {self.policy.max_bytes} bytes")
-            kid, alg = _header(token.partition(".")[0])
+            kid, alg, typ = _header(token.partition(".")[0])
             if alg not in self.policy.algorithms:
                 raise VerificationError(Reason.ALGORITHM_NOT_ALLOWED, "the algorithm is not one of ours")
-            key = self._cache.on_hand(kid, alg)
-            attempts = 2  # a fetch under way may have begun before the key was published
-            while key is None and attempts and (fetch := self._cache.request_refresh()) is not None:
-                yield fetch
-                key = self._cache.on_hand(kid, alg)
-                attempts -= 1
-            if key is None:
-                raise self._no_key()
-            try:
-                claims = self._check(token, key)
-            except VerificationError as refusal:
-                if refusal.reason is not Reason.BAD_SIGNATURE:
-                    raise
-                fetch_again = self._cache.request_refresh()
-                if fetch_again is None:
-                    raise
-                yield fetch_again
-                changed = self._cache.on_hand(kid, alg)
-                if changed is None or changed.fingerprint == key.fingerprint:
-                    raise
-                claims = self._check(token, changed)
+            if typ not in self.policy.types:
+                raise VerificationError(Reason.MALFORMED, "it is of another type than an access token")
+            claims = yield from self._verify(token, kid, alg)
         except VerificationError as refusal:
             self._metrics.refused(self._known(kid), alg, refusal.reason, time.perf_counter() - started)
             raise
         self._metrics.accepted(self._known(kid), alg, time.perf_counter() - started)
         return claims
 
+    def _verify(self, token: str, kid: str | None, alg: str) -> Generator[Future[None], None, Claims]:
+        seen = self._cache.on_hand()
+        key = seen.find(kid, alg)
+        while key is None:
+            refresh = self._cache.request_refresh(seen)
+            if refresh is None:
+                raise self._no_key()
+            yield refresh.done
+            seen = self._cache.on_hand()
+            key = seen.find(kid, alg)
+            if key is None and not (refresh.joined and refresh.done.done()):
+                raise self._no_key()  # it was fetched for this token, or did not end in time
+        try:
+            return self._check(token, key)
+        except VerificationError as refusal:
+            if refusal.reason is not Reason.BAD_SIGNATURE:
+                raise
+            refresh = self._cache.request_refresh(seen)  # the same kid may name another key by now
+            if refresh is None:
+                raise
+            yield refresh.done
+            changed = self._cache.on_hand().find(kid, alg)
+            if changed is None or changed.fingerprint == key.fingerprint:
+                raise
+        return self._check(token, changed)
+
     def _known(self, kid: str | None) -> str | None:
-        return kid if kid is not None and self._cache.knows(kid) else None
+        return kid if kid is not None and self._cache.on_hand().knows(kid) else None
 
     def _no_key(self) -> VerificationError:
-        if self._cache.has_keys:
+        if self._cache.on_hand().keys:
             return VerificationError(Reason.UNKNOWN_KID, "no published key has this kid and algorithm")
         return VerificationError(Reason.KEY_UNAVAILABLE, "the issuer's keys cannot be fetched")
 
     def _check(self, token: str, key: TrustedKey) -> Claims:
         policy = self.policy
+        refusal: VerificationError | None = None
+        claims: Claims = {}
         try:
             claims = self._decoder.decode(
                 token,
@@ -155,9 +169,11 @@ class Verifier:
                 issuer=policy.issuer,
             )
         except jwt.InvalidTokenError as error:
-            raise VerificationError(_reason(error), _DETAIL.get(type(error), "it is malformed")) from None
+            refusal = VerificationError(_reason(error), _DETAIL.get(type(error), "it is malformed"))
         except (ValueError, TypeError, RecursionError, OverflowError):  # foreign input
-            raise VerificationError(Reason.MALFORMED, "it is malformed") from None
+            refusal = VerificationError(Reason.MALFORMED, "it is malformed")
+        if refusal is not None:
+            raise refusal  # out here, for a library's error holds the token's content, and would be its context
         self._check_times(claims)
         if policy.scope is not None and policy.scope not in _scopes(claims):
             raise VerificationError(Reason.INSUFFICIENT_SCOPE, "it does not carry the scope asked for")
@@ -165,14 +181,15 @@ class Verifier:
 
     def _check_times(self, claims: Claims) -> None:
         now, leeway = self._clock(), self.policy.leeway
-        issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
-        not_before = _seconds(claims, "nbf") if "nbf" in claims else None
-        self._metrics.seen(issued=issued, expires=expires, now=now)
+        expires = _seconds(claims, "exp")
+        issued, not_before = (_seconds(claims, name) if name in claims else None for name in ("iat", "nbf"))
+        if issued is not None:
+            self._metrics.seen(issued=issued, expires=expires, now=now)
         if expires + leeway <= now:
             raise VerificationError(Reason.EXPIRED, "its time is over")
         if not_before is not None and not_before - leeway > now:
             raise VerificationError(Reason.NOT_YET_VALID, "its time has not begun")
-        if issued - leeway > now:
+        if issued is not None and issued - leeway > now:
             raise VerificationError(Reason.ISSUED_IN_FUTURE, "it was issued later than now")
 
 
@@ -184,18 +201,23 @@ def _wait(fetch: Future[None], seconds: float) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _header(segment: str) -> tuple[str | None, str]:
-    """kid and alg of a header segment. The same header comes again and again: its parse is remembered."""
-    try:
-        header = json.loads(base64url_decode(segment))
-    except (ValueError, binascii.Error, RecursionError):
-        raise VerificationError(Reason.MALFORMED, "its header is not JSON") from None
-    if not isinstance(header, dict):
+def _header(segment: str) -> tuple[str | None, str, str]:
+    """kid, alg and typ of a header segment. The same header comes again and again: its parse is remembered."""
+    header = _json_object(segment)
+    if header is None:
         raise VerificationError(Reason.MALFORMED, "its header is not a JSON object")
-    kid, alg = header.get("kid"), header.get("alg")
-    if not isinstance(kid, str | None) or not isinstance(alg, str):
-        raise VerificationError(Reason.MALFORMED, "alg and kid must be strings")
-    return kid, alg
+    kid, alg, typ = header.get("kid"), header.get("alg"), header.get("typ", "")
+    if not isinstance(kid, str | None) or not isinstance(alg, str) or not isinstance(typ, str):
+        raise VerificationError(Reason.MALFORMED, "alg, kid and typ must be strings")
+    return kid, alg, typ.lower()
+
+
+def _json_object(segment: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(base64url_decode(segment))
+    except (ValueError, binascii.Error, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _seconds(claims: Claims, name: str) -> float:

@@ -7,7 +7,6 @@ from pydantic.dataclasses import dataclass
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.fault import Site
-from jwtdrill.faults.lease import Undo
 from jwtdrill.processes.clocks import set_offset
 
 
@@ -21,7 +20,7 @@ class Skew:
     blast_radius: ClassVar[str] = "the one process whose clock is moved"
     after_effect: ClassVar[str] = "about a second, until the process looks at the offset again"
 
-    async def apply(self, site: Site, name: str) -> Undo:  # noqa: ARG002
+    async def apply(self, site: Site, name: str) -> None:  # noqa: ARG002
         """Move the clock until undone. Raises BadInputError for a clock that is not ours."""
         path = site.clocks.get(self.clock)
         if path is None:
@@ -30,7 +29,7 @@ class Skew:
             )
         set_offset(path, self.seconds)
 
-        async def undo() -> None:
-            set_offset(path, 0)
-
-        return undo
+    async def undo(self, site: Site, name: str) -> None:  # noqa: ARG002
+        """Set the clock right."""
+        if self.clock in site.clocks:
+            set_offset(site.clocks[self.clock], 0)

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from jwtdrill.faults.fault import Site
-from jwtdrill.faults.lease import Undo
 from jwtdrill.faults.proxy import Answer, Exchange, Route
 
 
@@ -13,16 +12,15 @@ class HttpFault:
     blast_radius: ClassVar[str] = "everybody who fetches through this route of the proxy"
     after_effect: ClassVar[str] = "until the next fetch: at most the verifiers' back-off after failed fetches"
 
-    async def apply(self, site: Site, name: str) -> Undo:
+    async def apply(self, site: Site, name: str) -> None:
         """Answer in the route's stead until undone."""
         route = site.route(name.partition(".")[0])
         await self.prepare(route)
         route.set_fault(self)
 
-        async def undo() -> None:
-            route.clear_fault()
-
-        return undo
+    async def undo(self, site: Site, name: str) -> None:
+        """Let the route pass through again."""
+        site.route(name.partition(".")[0]).clear_fault()
 
     async def prepare(self, route: Route) -> None:
         """Whatever must be known before the fault begins."""

@@ -5,7 +5,6 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.fault import Site
-from jwtdrill.faults.lease import Undo
 
 
 @dataclass(frozen=True)
@@ -15,8 +14,10 @@ class Refused:
     blast_radius: ClassVar[str] = "everybody who fetches through this route of the proxy"
     after_effect: ClassVar[str] = "until the next fetch: at most the verifiers' back-off after failed fetches"
 
-    async def apply(self, site: Site, name: str) -> Undo:
+    async def apply(self, site: Site, name: str) -> None:
         """Stop listening until undone."""
-        route = site.route(name.partition(".")[0])
-        await route.refuse()
-        return route.open
+        await site.route(name.partition(".")[0]).refuse()
+
+    async def undo(self, site: Site, name: str) -> None:
+        """Listen again."""
+        await site.route(name.partition(".")[0]).open()

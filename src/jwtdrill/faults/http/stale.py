@@ -1,5 +1,7 @@
 """The endpoint goes on serving what it served when the fault began."""
 
+from dataclasses import field
+
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.errors import MissingPartError
@@ -7,11 +9,12 @@ from jwtdrill.faults.http.base import HttpFault
 from jwtdrill.faults.proxy import Answer, Exchange, Route
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stale(HttpFault):
     """`path`: of the document that is frozen."""
 
     path: str = "/jwks"
+    _snapshot: Answer | None = field(default=None, init=False, repr=False)
 
     async def prepare(self, route: Route) -> None:
         """Take the snapshot. Raises MissingPartError when there is nothing to take."""
@@ -19,9 +22,8 @@ class Stale(HttpFault):
         if not response.is_success:
             raise MissingPartError(f"no snapshot of {self.path}: the upstream answers {response.status_code}")
         kept = [(n.lower(), v) for n, v in response.headers.raw if n.lower() in (b"content-type", b"cache-control")]
-        object.__setattr__(self, "_snapshot", Answer(200, kept, response.content))
+        self._snapshot = Answer(200, kept, response.content)
 
     async def respond(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002
         """The snapshot."""
-        snapshot: Answer = self._snapshot  # type: ignore[attr-defined]
-        return snapshot
+        return self._snapshot
