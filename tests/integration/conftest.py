@@ -38,12 +38,12 @@ class Commands:
             timeout=timeout,
         )
 
-    def start(self, *argv: str | Path) -> subprocess.Popen[str]:
+    def start(self, *argv: str | Path, piped: bool = True) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [BIN / str(argv[0]), *map(str, argv[1:])],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if piped else subprocess.DEVNULL,
             text=True,
             env=self.env,
             cwd=ROOT,

@@ -127,9 +127,9 @@ def write(out: Path, day: GameDay) -> None:
     """Write the folder in one step: journal and report together, or nothing. Raises BadInputError."""
     from jwtdrill.drill.report import render_html
 
-    fresh = out.with_name(f".{out.name}.new")
+    fresh = _fresh(out)
     try:
-        fresh.mkdir(parents=True)
+        fresh.mkdir(parents=True, exist_ok=True)
         (fresh / "journal.json").write_text(json.dumps(day.to_json(), indent=1), encoding="utf-8")
         (fresh / "report.html").write_text(render_html(day), encoding="utf-8")
         fresh.rename(out)
@@ -141,8 +141,17 @@ def check_out(out: Path) -> None:
     """Raises BadInputError when the folder exists already or could not be made."""
     if out.exists():
         raise BadInputError(f"{out}: exists already: give another folder with --out")
-    if not os.access(next(p for p in out.absolute().parents if p.exists()), os.W_OK):
-        raise BadInputError(f"{out}: cannot be made there: give another folder with --out")
+    fresh = _fresh(out)
+    try:
+        fresh.mkdir(parents=True, exist_ok=True)
+        fresh.rmdir()
+    except OSError as error:
+        raise BadInputError(f"{out}: cannot be made there ({error.strerror}): give another with --out") from None
+
+
+def _fresh(out: Path) -> Path:
+    """Where the folder is made before it gets its name."""
+    return out.with_name(f".{out.name}.new")
 
 
 def _hush(logger: str) -> None:

@@ -5,8 +5,6 @@ it, the actions use it.
 """
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +20,7 @@ from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.rules import burn_rate
+from jwtdrill.processes.folders import OwnFolder
 from jwtdrill.processes.supervisor import Supervisor
 from jwtdrill.target.model import Target
 
@@ -37,8 +36,6 @@ class Session:
         self.expected = expected
         self.record = Record()
         self._say = say
-        self._folder = Path(tempfile.mkdtemp(prefix="jwtdrill-drill-"))
-        self._supervisor = Supervisor(self._folder)
         self._agent: FaultClient | None = None
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
         self._announced: list[Path] = []
@@ -48,6 +45,8 @@ class Session:
             if target.watch.alertmanager is None:
                 raise BadInputError(f"{target.path}: no alertmanager under [watch]: set it, or run --without-alerts")
             self._watcher = AlertWatcher(target.watch.alertmanager)
+        self._folder = OwnFolder("jwtdrill-drill-")
+        self._supervisor = Supervisor(self._folder.path)
 
     def start_load(self, users: int, throughput: float, cases: str) -> None:
         """Start canary and load, and wait until both run. Raises JwtdrillError."""
@@ -99,7 +98,7 @@ class Session:
         """Stop load and canary, and read what the load saw. Safe to call twice. Raises JwtdrillError."""
         if self._load_running:
             self._load_running = False
-            self._read_load(stop_load(self._supervisor, self._folder))
+            self._read_load(stop_load(self._supervisor, self._folder.path))
 
     def fail(self, problem: str) -> None:
         """Note that the drill itself went wrong; the first problem counts."""
@@ -123,7 +122,7 @@ class Session:
         self._read_burn()
         if self._agent is not None:
             self._agent.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
         return judge(self.record, self.expected, objectives(self.target.objectives_path))
 
     def alerts_seen(self) -> list[AlertSpan]:

@@ -1,0 +1,81 @@
+"""The command line teaches, prints to the right stream, and gives exit codes that scripts can use."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "jwtdrill", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("lab",),
+        ("lab", "up"),
+        ("lab", "down"),
+        ("lab", "status"),
+        ("canary",),
+        ("gameday",),
+        ("catalog",),
+        ("build",),
+    ],
+)
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_help_groups_the_commands_and_tells_the_exit_codes() -> None:
+    out = run("--help").stdout
+    for word in ("Load", "Break", "Watch", "Exit codes", "130 interrupted"):
+        assert word in out
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("build", "--nonsense"), ("lab", "up", "--profile", "x")])
+def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_catalog_prints_tables_and_json() -> None:
+    assert "JwtVerificationBudgetBurn" in run("catalog").stdout
+    content = json.loads(run("catalog", "--json").stdout)
+    assert {"metrics", "reasons", "objectives", "alerts", "failure modes"} == set(content)
+
+
+def test_build_writes_and_checks(tmp_path: Path) -> None:
+    assert run("build", "--check").returncode == 0
+    assert run("build", "--out", str(tmp_path), "--time-scale", "60").returncode == 0
+    assert (tmp_path / "dashboards/oncall.json").exists()
+    done = run("build", "--out", str(tmp_path), "--check")
+    assert done.returncode == 1
+    assert re.search(r"jwtdrill\.rules\.yml: is stale", done.stderr)
+    assert run("build", "--out", str(tmp_path), "--time-scale", "60", "--check").returncode == 0
+
+
+def test_build_with_wrong_objectives_writes_nothing(tmp_path: Path) -> None:
+    objectives = tmp_path / "slo.toml"
+    objectives.write_text('[[objective]]\nid = "x"\n')
+    done = run("build", "--out", str(tmp_path / "out"), "--objectives", str(objectives))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{objectives}:1: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_runbooks_are_linked_from_one_setting(tmp_path: Path) -> None:
+    run("build", "--out", str(tmp_path), "--runbooks", "https://wiki.example/jwt")
+    text = (tmp_path / "alerts/jwtdrill.rules.yml").read_text()
+    assert "runbook_url: https://wiki.example/jwt/JwtClockOffset.md" in text
