@@ -178,3 +178,24 @@ def test_the_stock_generate_dashboard_writes_the_same_bytes(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert out.read_text() == DASHBOARDS["oncall.json"]
+
+
+def runbook_queries() -> list[tuple[str, str]]:
+    pages = sorted((ROOT / "docs/runbooks").glob("*.md"))
+    return [(p.stem, q.strip()) for p in pages for q in re.findall(r"```promql\n(.*?)```", p.read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize(("page", "expr"), runbook_queries())
+def test_every_runbooks_query_parses_and_names_what_exists(page: str, expr: str) -> None:
+    promql_parser.parse(expr)
+    found = set(re.findall(r"\bjwt[a-z_:0-9]+", expr))
+    assert found
+    assert found <= known_names()
+
+
+@pytest.mark.parametrize("name", ALERT_NAMES)
+def test_every_runbook_has_its_parts(name: str) -> None:
+    text = (ROOT / f"docs/runbooks/{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    for part in ("Meaning", "Impact", "Diagnosis", "Mitigation", "Drill"):
+        assert f"\n## {part}\n" in text

@@ -74,7 +74,7 @@ def _alerts(record: Record, begin: float, end: float) -> Any:
             "to": min(end, span.last_seen - begin),
             "told": "inhibited" if span.suppressed else span.severity,
         }
-        for span in record.alerts or ()
+        for span in sorted(record.alerts or (), key=lambda span: not span.suppressed)  # what is told lies on top
     ]
     colours = alt.Scale(domain=["page", "ticket", "inhibited"], range=["#dc2626", "#d97706", "#d4d4d8"])
     bars = (

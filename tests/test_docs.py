@@ -1,0 +1,36 @@
+"""What the documents name exists, and what they show works."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jwtdrill.target.load import load_target
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_the_readmes_target_file_is_valid(tmp_path: Path) -> None:
+    [block] = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    path = tmp_path / "staging.toml"
+    path.write_text(re.sub(r"^   ", "", block, flags=re.MULTILINE))
+    assert load_target(str(path)).client[0].id == "orders"
+
+
+def test_folders_and_files_that_the_documents_name_exist() -> None:
+    """A path in code marks that begins with a folder of the project."""
+    tops = "|".join(p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith("."))
+    packages = "|".join(p.name for p in (ROOT / "src/jwtdrill").iterdir() if p.is_dir() and p.name != "__pycache__")
+    for page in PAGES:
+        for name in re.findall(r"`([a-z_/.]+)`", page.read_text()):
+            if re.match(rf"({tops})/", name):
+                assert (ROOT / name).exists(), (page.name, name)
+            elif re.match(rf"({packages})/", name):
+                assert (ROOT / "src/jwtdrill" / name).exists(), (page.name, name)
