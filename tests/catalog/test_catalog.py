@@ -82,7 +82,7 @@ def test_a_tier_that_the_objective_can_never_reach_is_refused() -> None:
             "objective = 99.9\n",
             "between 0 and 1",
         ),
-        ('[[objectives]]\nid = "a"\n', ":2: objectives"),
+        ('[[objectives]]\nid = "a"\n', ":1: objectives: is not known"),
     ],
 )
 def test_a_wrong_objectives_file_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -186,6 +187,9 @@ def misspelt(path: Path) -> None:
         (None, ["--out", "."], "exists already"),
         (None, ["--target", "/none.toml"], "/none.toml: cannot be read"),
         (None, ["--target", "{lab}"], "not confirmed: nothing was touched"),
+        (None, ["--target", "{dead}", "--yes"], "the issuer does not answer"),
+        (None, ["--target", "{garbled}", "--yes"], "is no JSON with a list of keys"),
+        (None, ["--target", "{unwatched}", "--yes"], "Alertmanager at http://127.0.0.1:1"),
         (Path.unlink, [], "cannot be read: No such file"),
     ],
 )
@@ -195,7 +199,17 @@ def test_bad_input_is_one_line_before_anything_starts(
     path = short(tmp_path, "jwks_outage", 5, 5, 5)
     if spoil is not None:
         spoil(path)
-    given = [argument.format(lab=lab.target) for argument in arguments]
+    text = lab.target.read_text()
+    issuer = load_target(str(lab.target)).issuer.url
+    places = {"lab": lab.target} | {name: lab.folder / f"{name}.toml" for name in ("dead", "garbled", "unwatched")}
+    places["dead"].write_text(text.replace(f'url = "{issuer}"', 'url = "http://127.0.0.1:1"'))
+    places["garbled"].write_text(
+        text.replace(
+            f'url = "{issuer}"', f'url = "{issuer}"\ntoken_endpoint = "{issuer}/token"\njwks_uri = "{issuer}/metrics"'
+        )
+    )
+    places["unwatched"].write_text(re.sub(r'alertmanager = ".*"', 'alertmanager = "http://127.0.0.1:1"', text))
+    given = [argument.format(**places) for argument in arguments]
     done = lab.run("jwtdrill", "gameday", path, *given)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr.splitlines()[-1]
@@ -227,6 +241,6 @@ def test_a_fault_that_the_target_does_not_allow_is_not_injected(
         "jwtdrill", "gameday", path, "--target", target, "--yes", "--without-alerts", "--out", tmp_path / "out"
     )
     target.unlink()
-    assert done.returncode != 0
+    assert (done.returncode, done.stdout) == (2, "")
     assert "fault jwks.status is not among what [break] allows" in done.stderr
     assert not agent.active()

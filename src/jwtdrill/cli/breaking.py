@@ -10,7 +10,7 @@ import typer
 
 from jwtdrill.cli.app import BREAK, app, command
 from jwtdrill.cli.loading import TimeScaleOption
-from jwtdrill.cli.output import as_json, say, table
+from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
 from jwtdrill.errors import BadInputError
 
@@ -55,7 +55,8 @@ def gameday(
             if not yes and not (sys.stdin.isatty() and typer.confirm("Break this?", err=True)):
                 raise BadInputError("not confirmed: nothing was touched; say --yes to go on without being asked")
             plan = Plan(chosen, loaded.path, folder, not without_alerts, None)
-        day = run_gameday(plan, say)
+        with live() as tick:
+            day = run_gameday(plan, say, tick)
     if json:
         as_json(day.to_json())
     else:

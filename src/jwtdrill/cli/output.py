@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _WIDTH = 140  # columns of a table that goes to no terminal
 
@@ -36,3 +38,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def as_json(content: Any) -> None:
     """JSON on stdout."""
     sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
+
+
+@contextmanager
+def live() -> Iterator[Callable[[str], None]]:
+    """A last line on the terminal that says how things stand; nothing where there is no terminal."""
+    if not progress.is_terminal:
+        yield lambda _: None
+        return
+    with progress.status("") as status:
+        yield lambda text: status.update(Text(text))

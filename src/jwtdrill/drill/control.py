@@ -32,9 +32,10 @@ def _say_plainly(text: str) -> None:
 
 @dataclass(slots=True)
 class _Control:
-    """What outlives a hook. `say`: who is told of what happens; a game day puts its own in place."""
+    """What outlives a hook. `say`, `tick`: who is told of what happens; a game day puts its own in place."""
 
     say: Callable[[str], None] = _say_plainly
+    tick: Callable[[str], None] = lambda _: None
     experiment: Experiment | None = None
     rolling_back: bool = False
     result: DrillResult | None = None
@@ -51,7 +52,11 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
     try:
         control.experiment = Experiment.parse(context)
         session = Session(
-            load_target(target), control.experiment.expected, watch_alerts=watching_alerts(), say=control.say
+            load_target(target),
+            control.experiment.expected,
+            watch_alerts=watching_alerts(),
+            say=control.say,
+            tick=control.tick,
         )
     except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
         message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"

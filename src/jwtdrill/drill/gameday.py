@@ -14,8 +14,12 @@ from jwtdrill import __version__
 from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Outcome
 from jwtdrill.drill.result import DrillResult
+from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.faults.client import FaultClient
+from jwtdrill.target.discovery import discover, require_keys
 from jwtdrill.target.load import load_target
+from jwtdrill.target.model import Target
 
 Say = Callable[[str], None]
 
@@ -64,10 +68,10 @@ class GameDay:
         }
 
 
-def run_gameday(plan: Plan, say: Say) -> GameDay:
+def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     """Run the drills and write `journal.json` and `report.html`. Raises JwtdrillError when a drill cannot begin."""
     target = load_target(str(plan.target))
-    target.refuse_production("a game day")
+    check_target(target, plan.experiments, watch_alerts=plan.watch_alerts)
     check_out(plan.out)
     started = time.time()
     results = []
@@ -75,7 +79,7 @@ def run_gameday(plan: Plan, say: Say) -> GameDay:
         say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
         if plan.renew_watch is not None and plan.watch_alerts:
             plan.renew_watch()
-        results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say))
+        results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say, tick=tick))
     day = GameDay(
         started,
         time.time(),
@@ -89,7 +93,7 @@ def run_gameday(plan: Plan, say: Say) -> GameDay:
     return day
 
 
-def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: Say) -> DrillResult:
+def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: Say, tick: Say) -> DrillResult:
     """Run one drill through Chaos Toolkit in this process. Raises JwtdrillError when it gave no verdict."""
     from chaoslib.exceptions import ChaosException
     from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
@@ -103,7 +107,7 @@ def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: S
         ensure_experiment_is_valid(content)
     except ChaosException as error:
         raise BadInputError(f"{experiment.name}: {error}") from None
-    control.say = say
+    control.say, control.tick = say, tick
     with _environment(WITHOUT_ALERTS, "" if watch_alerts else "1"):
         journal = run_experiment(
             content,
@@ -135,6 +139,27 @@ def write(out: Path, day: GameDay) -> None:
         fresh.rename(out)
     except OSError as error:
         raise BadInputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def check_target(target: Target, experiments: Sequence[Experiment], *, watch_alerts: bool) -> None:
+    """See before anything starts that the target is there and may be broken so. Raises JwtdrillError."""
+    target.refuse_production("a game day")
+    for experiment in experiments:
+        for fault, _ in experiment.faults():
+            if not target.break_.allows(fault):
+                raise BadInputError(f"{target.path}: fault {fault} is not among what [break] allows: add it to faults")
+    require_keys(target, discover(target))
+    client = FaultClient.of(target)
+    try:
+        active = client.active()
+    finally:
+        client.close()
+    if active:
+        raise BadInputError(
+            f"{target.path}: {active[0]['fault']} is in force: another drill is under way, or just ended"
+        )
+    if watch_alerts:
+        AlertWatcher(alertmanager_of(target)).stop()
 
 
 def check_out(out: Path) -> None:

@@ -14,8 +14,8 @@ from jwtdrill.catalog.objectives import objectives
 from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.judge import Judged, judge
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
-from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
-from jwtdrill.drill.watcher import AlertWatcher, query_range
+from jwtdrill.drill.record import FaultSeen, Interval, Phase, Record, SecondSeen
+from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.load.scoreboard import read_tallies
@@ -29,22 +29,23 @@ Say = Callable[[str], None]
 
 
 class Session:
-    """A drill against `target`. `say` gets a line for each thing that happens."""
+    """A drill against `target`. `say` gets a line for what happens, `tick` the state a few times a second."""
 
-    def __init__(self, target: Target, expected: Expectations, *, watch_alerts: bool, say: Say) -> None:
+    def __init__(
+        self, target: Target, expected: Expectations, *, watch_alerts: bool, say: Say, tick: Say = lambda _: None
+    ) -> None:
         self.target = target
         self.expected = expected
         self.record = Record()
         self._say = say
+        self._tick = tick
         self._agent: FaultClient | None = None
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
         self._announced: list[Path] = []
         self._load_running = False
         self._watcher: AlertWatcher | None = None
         if watch_alerts:
-            if target.watch.alertmanager is None:
-                raise BadInputError(f"{target.path}: no alertmanager under [watch]: set it, or run --without-alerts")
-            self._watcher = AlertWatcher(target.watch.alertmanager)
+            self._watcher = AlertWatcher(alertmanager_of(target))
         self._folder = OwnFolder("jwtdrill-drill-")
         self._supervisor = Supervisor(self._folder.path)
 
@@ -69,6 +70,9 @@ class Session:
                 if span.name + span.severity not in told:
                     told.add(span.name + span.severity)
                     self._say(f"{span.severity} {span.name} is active, {now - begin:.1f} s into {phase}")
+            self._tick(
+                f"{phase} {now - begin:.0f}/{seconds:g} s  {', '.join(sorted(self._firing())) or 'nothing fires'}"
+            )
             time.sleep(_TICK)
         self.record.phases[phase] = Interval(begin, time.time())
 
@@ -125,9 +129,8 @@ class Session:
         self._folder.remove()
         return judge(self.record, self.expected, objectives(self.target.objectives_path))
 
-    def alerts_seen(self) -> list[AlertSpan]:
-        """The alerts so far."""
-        return self._watcher.spans() if self._watcher is not None else []
+    def _firing(self) -> set[str]:
+        return {f"{a.severity} {a.name}" for a in (self._watcher.active() if self._watcher is not None else ())}
 
     def _read_load(self, run_file: Path) -> None:
         try:

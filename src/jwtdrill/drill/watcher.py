@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from jwtdrill.drill.record import AlertSpan
-from jwtdrill.errors import MissingPartError
+from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.target.model import Target
 
 _POLL_SECONDS = 0.25
 _TIMEOUT = 5.0
@@ -71,6 +72,13 @@ class AlertWatcher:
             span.first_seen = now  # only now is anybody told
         span.last_seen = now
         span.suppressed = span.suppressed and suppressed
+
+
+def alertmanager_of(target: Target) -> str:
+    """Where its alerts are seen. Raises BadInputError."""
+    if target.watch.alertmanager is None:
+        raise BadInputError(f"{target.path}: no alertmanager under [watch]: set it, or run --without-alerts")
+    return target.watch.alertmanager
 
 
 def query_range(prometheus: str, expr: str, begin: float, end: float) -> dict[str, list[tuple[float, float]]]:

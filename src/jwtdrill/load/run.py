@@ -1,6 +1,7 @@
 """One load run: its target, what was drawn from it, and what may be asked of it. Knows nothing of Locust."""
 
 import json
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from jwtdrill.flows.call import Call
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
 from jwtdrill.load.scoreboard import Scoreboard, tallies
 from jwtdrill.load.verdict import Row
-from jwtdrill.target.discovery import Endpoints, discover
-from jwtdrill.target.load import load_target
+from jwtdrill.target.discovery import Endpoints, discover, require_keys
+from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
 from jwtdrill.tokens.cases import Case, Need, parse_mix
 from jwtdrill.tokens.keys import SigningKey
@@ -45,6 +46,7 @@ class Run:
     client_credentials: ClientCredentials | None
     jwt_bearer: JwtBearer | None
     signer: Minter | None
+    tls: ssl.SSLContext
     board: Scoreboard = field(default_factory=Scoreboard)
     tokens_asked: int = 0
     started: float = field(default_factory=time.time)
@@ -71,6 +73,7 @@ def prepare(options: Options) -> Run:
         if case.needs is Need.SIGNER and signer is None:
             raise BadInputError(f"{target.path}: case {case.id} needs a [[signer]], and the file has none")
     endpoints = discover(target)
+    require_keys(target, endpoints)
     identity = ClientIdentity(client, target, endpoints)
     return Run(
         options=options,
@@ -82,6 +85,7 @@ def prepare(options: Options) -> Run:
         client_credentials=ClientCredentials(identity),
         jwt_bearer=JwtBearer(identity) if identity.minter is not None else None,
         signer=signer,
+        tls=tls_context(target),
     )
 
 

@@ -35,8 +35,9 @@ class Client(FastHttpUser):
     connection_timeout = _TIMEOUT
 
     def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
         self.shared: Run = plugin.current_run()
+        self.ssl_context_factory = lambda **_: self.shared.tls
+        super().__init__(environment)
         # A status is judged by its flow; to Locust's client none is an error.
         vars(self.client.client)["valid_response_codes"] = frozenset(range(100, 600))
         self._pace = constant_pacing(1 / self.shared.options.throughput)
@@ -130,7 +131,9 @@ class TokenHolder(Client):
 
 def _plain(answer: Any) -> Response:
     status = answer.status_code or 0
-    if status == 0:
-        return Response(0, error=type(answer.error).__name__ if answer.error else "no answer")
+    # A body that breaks off leaves its status in place, and its error here alone.
+    error = answer.error if status == 0 else answer.request_meta.get("exception")
+    if status == 0 or error is not None:
+        return Response(0, error=type(error).__name__ if error is not None else "no answer")
     headers: Mapping[str, str] = {name.lower(): value for name, value in (answer.headers or {}).items()}
     return Response(status, headers, answer.content or b"")

@@ -52,6 +52,26 @@ def discover(target: Target) -> Endpoints:
     return Endpoints(issuer.url, token, jwks)
 
 
+def require_keys(target: Target, endpoints: Endpoints) -> None:
+    """See that the key set is served before anything is done to a target whose verifiers depend on it.
+
+    Raises MissingPartError when it does not answer, BadInputError when what it serves is no key set.
+    """
+    where = f"{endpoints.jwks}: the key set"
+    try:
+        response = httpx.get(endpoints.jwks, verify=tls_context(target), timeout=_TIMEOUT)
+    except httpx.HTTPError as error:
+        raise MissingPartError(f"{where} cannot be fetched ({type(error).__name__}): is the issuer up?") from None
+    if response.status_code != httpx.codes.OK:
+        raise MissingPartError(f"{where} cannot be fetched (status {response.status_code}): is the issuer up?")
+    try:
+        keys = response.json()["keys"] if len(response.content) <= _MOST_BYTES else None
+    except (ValueError, KeyError, TypeError):
+        raise BadInputError(f"{where} is no JSON with a list of keys: check jwks_uri under [issuer]") from None
+    if not isinstance(keys, list) or not keys:
+        raise BadInputError(f"{where} holds no keys: check jwks_uri under [issuer]")
+
+
 def _metadata(client: httpx.Client, issuer: str) -> dict[str, object]:
     problem = "does not answer"
     for url in metadata_urls(issuer):
