@@ -142,6 +142,36 @@ def test_ctrl_c_ends_the_run_with_its_results(lab: Commands, tmp_path: Path) -> 
     assert not processes_naming("loadtests/verification.py")
 
 
+def test_with_the_web_ui_it_is_started_and_stopped_from_the_browser(lab: Commands, tmp_path: Path) -> None:
+    port = free_port()
+    process = lab.start(
+        *("locust", "-f", "loadtests/verification.py", "--target", lab.target, "--metrics-port", "0"),
+        *("--web-host", "127.0.0.1", "--web-port", str(port), "--report", tmp_path),
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(url), 20)
+        started = httpx.post(f"{url}/swarm", data={"user_count": "3", "spawn_rate": "3", "cases": "valid=1,expired=1"})
+        assert started.json()["success"], started.text
+        until(lambda: httpx.get(f"{url}/stats/requests").json()["user_count"] == 3, 20)
+        time.sleep(3)
+        httpx.get(f"{url}/stop")
+    finally:
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, out
+    assert "HELD" in out
+    counts = read_tallies(json.loads((tmp_path / "run.json").read_text())["tallies"])
+    assert {tally.case for tally in counts} == {"valid", "expired"}
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def watched(lab: Commands) -> Iterator[Commands]:
     """The lab under load, with the canary, all scraped for a while."""

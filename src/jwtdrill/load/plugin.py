@@ -143,6 +143,13 @@ def _start(environment: Environment, **_: Any) -> None:
     run.tokens_asked = 0
     run.started = time.time()
     _state.draining, _state.limit = False, ""
+    given = environment.parsed_options
+    if given is not None:
+        try:
+            run.configure(given.cases, float(given.throughput))  # as edited in the web UI, and sent to workers
+        except (JwtdrillError, ValueError) as error:
+            sys.stderr.write(f"jwtdrill: {error}\n")
+            _state.draining, _state.limit = True, str(error)
     _state.boards.clear()
     _state.final.clear()
     if isinstance(environment.runner, MasterRunner):

@@ -41,15 +41,26 @@ class Run:
     target: Target
     endpoints: Endpoints
     objectives: tuple[Objective, ...]
-    mix: dict[Case, int]
     calls: list[Call]
     client_credentials: ClientCredentials | None
     jwt_bearer: JwtBearer | None
     signer: Minter | None
     tls: ssl.SSLContext
+    mix: dict[Case, int] = field(default_factory=dict)
+    throughput: float = 1.0
     board: Scoreboard = field(default_factory=Scoreboard)
     tokens_asked: int = 0
     started: float = field(default_factory=time.time)
+
+    def configure(self, cases: str, throughput: float) -> None:
+        """Take what to send, at the beginning or from the web UI's form. Raises BadInputError."""
+        if throughput <= 0:
+            raise BadInputError(f"--throughput must be more than 0, not {throughput:g}")
+        mix = parse_mix(cases)
+        for case in mix:
+            if case.needs is Need.SIGNER and self.signer is None:
+                raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
+        self.mix, self.throughput = mix, throughput
 
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""
@@ -61,32 +72,26 @@ class Run:
 
 def prepare(options: Options) -> Run:
     """Read and check everything before any load. Raises BadInputError, MissingPartError."""
-    if options.throughput <= 0:
-        raise BadInputError(f"--throughput must be more than 0, not {options.throughput:g}")
-    mix = parse_mix(options.cases)
     target = load_target(options.target)
     target.refuse_production("load")
     client = target.require_clients()[0]
     calls = [Call(resource) for resource in target.require_resources()]
-    signer = _signer(target)
-    for case in mix:
-        if case.needs is Need.SIGNER and signer is None:
-            raise BadInputError(f"{target.path}: case {case.id} needs a [[signer]], and the file has none")
     endpoints = discover(target)
     require_keys(target, endpoints)
     identity = ClientIdentity(client, target, endpoints)
-    return Run(
+    run = Run(
         options=options,
         target=target,
         endpoints=endpoints,
         objectives=objectives(target.objectives_path),
-        mix=mix,
         calls=calls,
         client_credentials=ClientCredentials(identity),
         jwt_bearer=JwtBearer(identity) if identity.minter is not None else None,
-        signer=signer,
+        signer=_signer(target),
         tls=tls_context(target),
     )
+    run.configure(options.cases, options.throughput)
+    return run
 
 
 def write_report(folder: Path, run: Run, board: Scoreboard, rows: Sequence[Row], held: bool) -> None:

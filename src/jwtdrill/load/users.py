@@ -40,7 +40,7 @@ class Client(FastHttpUser):
         super().__init__(environment)
         # A status is judged by its flow; to Locust's client none is an error.
         vars(self.client.client)["valid_response_codes"] = frozenset(range(100, 600))
-        self._pace = constant_pacing(1 / self.shared.options.throughput)
+        self._pace = constant_pacing(1 / self.shared.throughput)
 
     def wait_time(self) -> float:
         """Seconds until the next task, so that the client keeps its rate."""
