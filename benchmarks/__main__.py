@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jwtdrill.errors import JwtdrillError
-from jwtdrill.flows.exchange import Response
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
+from jwtdrill.flows.token import ClientIdentity, JwtBearer
 from jwtdrill.lab.lab import Lab, LabOptions
 from jwtdrill.lab.settings import NORMAL
+from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.processes.programs import require_program
 from jwtdrill.target.discovery import discover
 from jwtdrill.target.load import load_target
@@ -72,8 +72,7 @@ class Bench:
         """RS256-verified requests against the same process's open page."""
         with _lab(self._folder / "verifier", Algorithm.RS256) as lab:
             target = load_target(str(lab.target))
-            flow = ClientCredentials(ClientIdentity(target.client[0], target, discover(target)))
-            token = _grant(flow)
+            token = genuine_token(target)
             url = target.resource[0].url  # not the one whose clock can be moved: libfaketime has its price
             health = url.removesuffix("/orders") + "/healthz"
             pairs = [
@@ -106,16 +105,6 @@ class _lab(Lab):  # noqa: N801 - reads as a function in a with statement
 
     def __exit__(self, *_: object) -> None:
         self.down()
-
-
-def _grant(flow: ClientCredentials) -> str:
-    import httpx
-
-    request = flow.request()
-    answer = httpx.post(request.url, headers=dict(request.headers), content=request.body)
-    grant = flow.grant(Response(answer.status_code, body=answer.content))
-    assert grant is not None
-    return grant.token
 
 
 def _assertions(path: Path, flow: JwtBearer, count: int) -> Path:

@@ -14,9 +14,7 @@ from tests.integration.conftest import Commands, until
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.client import FaultClient
 from jwtdrill.flows.call import Call
-from jwtdrill.flows.exchange import Response
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity
-from jwtdrill.target.discovery import discover
+from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
 
@@ -34,15 +32,6 @@ def agent(target: Target) -> Iterator[FaultClient]:
     yield client
     client.end_all()
     client.close()
-
-
-def fresh_token(target: Target) -> str:
-    flow = ClientCredentials(ClientIdentity(target.client[0], target, discover(target)))
-    request = flow.request()
-    answer = httpx.post(request.url, headers=dict(request.headers), content=request.body)
-    grant = flow.grant(Response(answer.status_code, body=answer.content))
-    assert grant is not None
-    return grant.token
 
 
 def status_at(target: Target, name: str, token: str) -> int:
@@ -87,24 +76,24 @@ def test_whatever_kills_the_controller_the_fault_ends_within_its_lease(
 
 def test_the_clock_of_one_verifier_moves_and_comes_back(target: Target, agent: FaultClient) -> None:
     held = agent.begin("clock.skew", {"clock": "verifier-b", "seconds": -30}, lease=5)
-    until(lambda: status_at(target, "verifier-b", fresh_token(target)) == 401, 5)
-    assert status_at(target, "verifier-a", fresh_token(target)) == 200
+    until(lambda: status_at(target, "verifier-b", genuine_token(target)) == 401, 5)
+    assert status_at(target, "verifier-a", genuine_token(target)) == 200
     held.end()
-    until(lambda: status_at(target, "verifier-b", fresh_token(target)) == 200, 5)
+    until(lambda: status_at(target, "verifier-b", genuine_token(target)) == 200, 5)
 
 
 def test_a_rotation_without_overlap_refuses_old_tokens_until_undone(target: Target, agent: FaultClient) -> None:
-    old = fresh_token(target)
+    old = genuine_token(target)
     assert status_at(target, "verifier-a", old) == 200
     held = agent.begin("keys.rotate_without_overlap", {}, lease=10)
     until(lambda: status_at(target, "verifier-a", old) == 401, 10)
-    assert status_at(target, "verifier-a", fresh_token(target)) == 200  # the new key is accepted at once
+    assert status_at(target, "verifier-a", genuine_token(target)) == 200  # the new key is accepted at once
     held.end()
     until(lambda: status_at(target, "verifier-a", old) == 200, 10)
 
 
 def test_in_a_jwks_outage_tokens_are_accepted_until_the_stale_limit(target: Target, agent: FaultClient) -> None:
-    token = fresh_token(target)
+    token = genuine_token(target)
     held = agent.begin("jwks.refused", {}, lease=10)
     time.sleep(6)  # past the lifetime of five seconds
     assert status_at(target, "verifier-a", token) == 200

@@ -15,10 +15,11 @@ import psutil
 import pytest
 import yaml
 from tests.integration.conftest import BIN, Commands, processes_naming, until
-from tests.integration.test_faults import fresh_token, status_at
+from tests.integration.test_faults import status_at
 
 from jwtdrill.drill.experiment import find_experiment
 from jwtdrill.faults.client import FaultClient
+from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.target.load import load_target
 
 pytestmark = pytest.mark.integration
@@ -100,7 +101,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
     lab: Commands, agent: FaultClient, tmp_path: Path
 ) -> None:
     target = load_target(str(lab.target))
-    old = fresh_token(target)
+    old = genuine_token(target)
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
     until(lambda: bool(agent.active()), 60)
     until(lambda: status_at(target, "verifier-a", old) == 401, 10)
@@ -112,7 +113,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
     until(
         lambda: (
             status_at(target, "verifier-a", old) in (200, 401)
-            and status_at(target, "verifier-a", fresh_token(target)) == 200
+            and status_at(target, "verifier-a", genuine_token(target)) == 200
         ),
         5,
     )

@@ -10,11 +10,10 @@ import httpx
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
 from jwtdrill.drill.session import current
-from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.flows.call import Call
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity
+from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.probe.sending import send
-from jwtdrill.target.discovery import discover
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Target
 from jwtdrill.tokens.cases import CASES, Material, Need
@@ -32,7 +31,10 @@ def good_accepted_and_bad_refused() -> bool:
     target = current().target
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
-        problem = asyncio.run(_problem(target))
+        try:
+            problem = asyncio.run(_problem(target, genuine_token(target)))
+        except MissingPartError as error:
+            problem = str(error)
         if problem is None:
             return True
         if time.monotonic() > deadline:
@@ -41,18 +43,12 @@ def good_accepted_and_bad_refused() -> bool:
         time.sleep(_RETRY_SECONDS)
 
 
-async def _problem(target: Target) -> str | None:
-    endpoints = discover(target)
-    flow = ClientCredentials(ClientIdentity(target.require_clients()[0], target, endpoints))
+async def _problem(target: Target, genuine: str) -> str | None:
     async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
-        response = await send(client, flow.request())
-        grant = flow.grant(response)
-        if grant is None:
-            return f"the issuer gives no token ({flow.judge(response).remark})"
         for case in CASES.values():
             if case.needs is Need.SIGNER:
                 continue
-            token = case.forge(Material(grant.token))
+            token = case.forge(Material(genuine))
             for call in map(Call, target.require_resources()):
                 judged = call.judge(await send(client, call.request(token)))
                 if judged.verdict is Verdict.ACCEPTED and case.expected is Expected.REJECTED:
