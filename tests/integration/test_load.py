@@ -95,6 +95,20 @@ def test_the_limit_of_tokens_makes_the_run_invalid(lab: Commands) -> None:
     assert re.search(r"client_credentials|jwt_bearer", done.stdout)
 
 
+def test_the_limit_of_the_rate_is_kept(lab: Commands, tmp_path: Path) -> None:
+    target = lab.folder / "slow.toml"
+    target.write_text(lab.target.read_text().replace("rate = 10000", "rate = 20"))
+    done = lab.run(
+        *("locust", "-f", "loadtests/verification.py", "--headless", "--target", target, "--metrics-port", "0"),
+        *("-u", "10", "-r", "10", "-t", "6s", "--throughput", "50", "--processes", "2", "--report", tmp_path),
+    )
+    target.unlink()
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = read_tallies(json.loads((tmp_path / "run.json").read_text())["tallies"])
+    sent = sum(count for tally, count in counts.items() if tally.flow == "call")
+    assert 60 < sent <= 20 * 6 + 2 * 10  # each client's first request and the last second's may come on top
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

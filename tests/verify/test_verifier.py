@@ -285,3 +285,12 @@ def test_many_threads_share_one_verifier(check: Verifier, keys: dict[Algorithm, 
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_what_services_import_is_pinned() -> None:
+    import jwtdrill.verify
+
+    assert sorted(jwtdrill.verify.__all__) == [
+        *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "JwksCache"),
+        *("VerificationError", "Verifier", "VerifierPolicy"),
+    ]

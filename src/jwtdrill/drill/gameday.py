@@ -22,6 +22,7 @@ from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
 
 Say = Callable[[str], None]
+_QUIET_SECONDS = 600.0  # tickets of slow tiers take minutes to go, at sixty times the speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,11 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     results = []
     for number, experiment in enumerate(plan.experiments, 1):
         say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
-        if plan.renew_watch is not None and plan.watch_alerts:
-            plan.renew_watch()
+        if plan.watch_alerts:
+            if plan.renew_watch is not None:
+                plan.renew_watch()
+            else:
+                await_quiet(target, say)
         results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say, tick=tick))
     day = GameDay(
         started,
@@ -160,6 +164,23 @@ def check_target(target: Target, experiments: Sequence[Experiment], *, watch_ale
         )
     if watch_alerts:
         AlertWatcher(alertmanager_of(target)).stop()
+
+
+def await_quiet(target: Target, say: Say, limit: float = _QUIET_SECONDS) -> None:
+    """Wait until nothing fires, so that the control period starts clean. Raises BadInputError after `limit` seconds."""
+    watcher = AlertWatcher(alertmanager_of(target))
+    deadline = time.monotonic() + limit
+    try:
+        told = False
+        while names := sorted({f"{span.severity} {span.name}" for span in watcher.active()}):
+            if time.monotonic() > deadline:
+                raise BadInputError(f"{', '.join(names)} still fires after {limit:g} s: a drill needs a quiet start")
+            if not told:
+                told = True
+                say(f"waiting until nothing fires: {', '.join(names)}")
+            time.sleep(1)
+    finally:
+        watcher.stop()
 
 
 def check_out(out: Path) -> None:

@@ -27,34 +27,34 @@ Say = Callable[[str], None]
 class TiedLab:
     """A lab that ends with this process, however it ends."""
 
-    def __init__(self, process: subprocess.Popen[str], target: Path) -> None:
-        self._process = process
+    def __init__(self, daemon: "_Daemon", target: Path) -> None:
+        self._daemon = daemon
         self.target = target
 
     def renew_watch(self) -> None:
         """A fresh Prometheus and Alertmanager. Raises MissingPartError."""
-        assert self._process.stdin is not None
+        stdin = self._daemon.process.stdin
+        assert stdin is not None
         try:
-            self._process.stdin.write(f"{RENEW_WATCH}\n")
-            self._process.stdin.flush()
+            stdin.write(f"{RENEW_WATCH}\n")
+            stdin.flush()
         except BrokenPipeError:
             raise MissingPartError("the lab has ended: see whether something killed it") from None
-        _await_answer(self._process, lambda _: None)
+        self._daemon.answer(lambda _: None)
 
 
 @contextmanager
 def tied_lab(options: LabOptions, say: Say) -> Iterator[TiedLab]:
     """A lab for as long as the `with` statement, or until this process is gone. Raises MissingPartError."""
     folder = Path(tempfile.mkdtemp(prefix="jwtdrill-gameday-"))
-    process = _start_daemon(DaemonOptions(str(folder), options, tied=True))
+    daemon = _Daemon(DaemonOptions(str(folder), options, tied=True))
     try:
-        yield TiedLab(process, Path(_await_answer(process, say)["target"]))
+        yield TiedLab(daemon, Path(daemon.answer(say)["target"]))
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        assert daemon.process.stdin is not None
+        daemon.process.stdin.close()
+        daemon.process.wait()
+        daemon.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -65,17 +65,16 @@ def lab_up(options: LabOptions, say: Say) -> Path:
         raise BadInputError("a lab is running already: see `jwtdrill lab status`, end it with `jwtdrill lab down`")
     shutil.rmtree(folder, ignore_errors=True)  # what a killed lab left behind
     folder.mkdir(mode=0o700, parents=True)
-    process = _start_daemon(DaemonOptions(str(folder), options, tied=False))
+    daemon = _Daemon(DaemonOptions(str(folder), options, tied=False))
     try:
-        target = Path(_await_answer(process, say)["target"])
+        target = Path(daemon.answer(say)["target"])
     except BaseException:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.wait()
         raise
     finally:
-        assert process.stdout is not None
-        process.stdout.close()
-    process.returncode = 0  # it stays: nobody is to be warned of a child that runs on
+        daemon.close()
+    daemon.process.returncode = 0  # it stays: nobody is to be warned of a child that runs on
     return target
 
 
@@ -104,26 +103,38 @@ def lab_state() -> LabState | None:
     return state if same_process(state.pid, state.started) else None
 
 
-def _start_daemon(options: DaemonOptions) -> subprocess.Popen[str]:
-    text = TypeAdapter(DaemonOptions).dump_json(options).decode()
-    return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "jwtdrill.lab.daemon", text],
-        stdin=subprocess.PIPE if options.tied else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # the terminal's Ctrl-C is for us, who then end it in order
-        text=True,
-    )
+class _Daemon:
+    """The process that owns a lab, and what it says."""
 
+    def __init__(self, options: DaemonOptions) -> None:
+        text = TypeAdapter(DaemonOptions).dump_json(options).decode()
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by close()
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "jwtdrill.lab.daemon", text],
+            stdin=subprocess.PIPE if options.tied else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            start_new_session=True,  # the terminal's Ctrl-C is for us, who then end it in order
+            text=True,
+        )
 
-def _await_answer(process: subprocess.Popen[str], say: Say) -> dict[str, str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        answer: dict[str, str] = json.loads(line)
-        if "progress" in answer:
-            say(f"lab: {answer['progress']}")
-        elif "error" in answer:
-            raise MissingPartError(answer["error"])
-        else:
-            return answer
-    raise MissingPartError("the lab ended before it was up: run `jwtdrill lab up` to see why")
+    def answer(self, say: Say) -> dict[str, str]:
+        """Its next answer; progress is passed on. Raises MissingPartError for what it could not do."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            answer: dict[str, str] = json.loads(line)
+            if "progress" in answer:
+                say(f"lab: {answer['progress']}")
+            elif "error" in answer:
+                raise MissingPartError(answer["error"])
+            else:
+                return answer
+        self._complaints.seek(0)
+        last = (self._complaints.read().strip().splitlines() or ["it did not say why"])[-1]
+        raise MissingPartError(f"the lab ended by itself: {last}")
+
+    def close(self) -> None:
+        """Let go of its pipes; the process may stay."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._complaints.close()

@@ -77,8 +77,6 @@ def _on(hook: EventHook) -> Callable[[_F], _F]:
 @_on(events.init_command_line_parser)
 def _add_options(parser: LocustArgumentParser) -> None:
     """Add our options, and check all they name before Locust starts anything. Fires again with each web UI page."""
-    group = parser.add_argument_group("jwtdrill")
-    del group  # Locust builds its web UI from the parser's own arguments only
     add = parser.add_argument
     add(
         "--target",
@@ -144,7 +142,13 @@ def _start(environment: Environment, **_: Any) -> None:
     run.started = time.time()
     _state.draining, _state.limit = False, ""
     given = environment.parsed_options
+    if isinstance(environment.runner, MasterRunner):
+        clients = environment.runner.clients
+        _state.expected = {client.id for client in clients.ready + clients.spawning + clients.running}
+        if given is not None:
+            given.jwtdrill_workers = len(_state.expected)  # goes to every worker with the other options
     if given is not None:
+        run.share = 1 / max(1, getattr(given, "jwtdrill_workers", 1))
         try:
             run.configure(given.cases, float(given.throughput))  # as edited in the web UI, and sent to workers
         except (JwtdrillError, ValueError) as error:
@@ -152,9 +156,6 @@ def _start(environment: Environment, **_: Any) -> None:
             _state.draining, _state.limit = True, str(error)
     _state.boards.clear()
     _state.final.clear()
-    if isinstance(environment.runner, MasterRunner):
-        clients = environment.runner.clients
-        _state.expected = {client.id for client in clients.ready + clients.spawning + clients.running}
 
 
 @_on(events.test_stopping)

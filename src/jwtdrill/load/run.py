@@ -48,6 +48,7 @@ class Run:
     tls: ssl.SSLContext
     mix: dict[Case, int] = field(default_factory=dict)
     throughput: float = 1.0
+    share: float = 1.0  # of the target's limits that this process may use: one of so many workers
     board: Scoreboard = field(default_factory=Scoreboard)
     tokens_asked: int = 0
     started: float = field(default_factory=time.time)
@@ -62,9 +63,13 @@ class Run:
                 raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
         self.mix, self.throughput = mix, throughput
 
+    def pace(self, users: int) -> float:
+        """Seconds from one request of a client to its next, with so many clients here: as asked, within the limit."""
+        return max(1 / self.throughput, users / (self.target.limits.rate * self.share))
+
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""
-        if self.tokens_asked >= self.target.limits.tokens:
+        if self.tokens_asked >= self.target.limits.tokens * self.share:
             return False
         self.tokens_asked += 1
         return True

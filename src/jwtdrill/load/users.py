@@ -40,11 +40,12 @@ class Client(FastHttpUser):
         super().__init__(environment)
         # A status is judged by its flow; to Locust's client none is an error.
         vars(self.client.client)["valid_response_codes"] = frozenset(range(100, 600))
-        self._pace = constant_pacing(1 / self.shared.throughput)
 
     def wait_time(self) -> float:
-        """Seconds until the next task, so that the client keeps its rate."""
-        wait: float = self._pace(self)
+        """Seconds until the next task, so that the client keeps its rate, and all together the target's limit."""
+        runner = self.environment.runner
+        users = runner.user_count if runner is not None else 1
+        wait: float = constant_pacing(self.shared.pace(users))(self)
         return wait
 
     def send(self, name: str, case: str, resource: str, expected: Expected, request: Request, flow: Any) -> Response:
