@@ -94,7 +94,7 @@ def agent(lab: Commands) -> Iterator[FaultClient]:
 
 def start_gameday(lab: Commands, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     path = short(tmp_path, "rotation_without_overlap", 4, 60, 5)
-    return lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out", *more, piped=False)
+    return lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out", "--without-alerts", *more, piped=False)
 
 
 def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
@@ -124,7 +124,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
 
 def test_kill_9_takes_the_game_days_own_lab_with_it(lab: Commands, tmp_path: Path) -> None:
     before = set(Path("/tmp").glob("jwtdrill-gameday-*"))
-    process = start_gameday(lab, tmp_path, "--without-alerts")
+    process = start_gameday(lab, tmp_path)
     until(lambda: "in force" in folder_logs(before), 90)
     [folder] = set(Path("/tmp").glob("jwtdrill-gameday-*")) - before
     family = psutil.Process(process.pid).children(recursive=True)
