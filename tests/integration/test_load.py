@@ -219,7 +219,8 @@ def query(lab: Commands, expr: str) -> list[dict[str, object]]:
 
 
 def test_every_panels_query_returns_data_in_the_lab(watched: Commands) -> None:
-    variables = {"$__rate_interval": "10s", "$__range": "1m", "$environment": ".*", "$issuer": ".*"}
+    # Within 45 s the canary asks for a token twice, so that there is a latency of token requests to show.
+    variables = {"$__rate_interval": "45s", "$__range": "1m", "$environment": ".*", "$issuer": ".*"}
     empty = []
     for name, text in build_dashboards(ROOT / "dashboards").items():
         for panel in json.loads(text)["panels"]:
