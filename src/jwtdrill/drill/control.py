@@ -5,6 +5,7 @@ a journal without our verdict counts as failed.
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 
 from chaoslib.exceptions import InterruptExecution
 
-from jwtdrill.drill.experiment import Experiment, watching_alerts
+from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Judged, Outcome
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Session, current, set_current
@@ -32,10 +33,16 @@ def _say_plainly(text: str) -> None:
 
 @dataclass(slots=True)
 class _Control:
-    """What outlives a hook. `say`, `tick`: who is told of what happens; a game day puts its own in place."""
+    """What outlives a hook.
+
+    say, tick: who is told of what happens; given: the experiment as read from its file; watch_alerts: whether alerts
+    are judged. A game day sets them; a plain `chaos run` knows the experiment's content and the environment alone.
+    """
 
     say: Callable[[str], None] = _say_plainly
     tick: Callable[[str], None] = lambda _: None
+    given: Experiment | None = None
+    watch_alerts: bool = not os.environ.get(WITHOUT_ALERTS)
     experiment: Experiment | None = None
     rolling_back: bool = False
     result: DrillResult | None = None
@@ -50,11 +57,11 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
     set_current(None)
     signal.signal(signal.SIGTERM, _terminated)  # Chaos Toolkit restores the caller's handler at the end
     try:
-        control.experiment = Experiment.parse(context)
+        control.experiment = control.given or Experiment.parse(context)
         session = Session(
             load_target(target),
             control.experiment.expected,
-            watch_alerts=watching_alerts(),
+            watch_alerts=control.watch_alerts,
             say=control.say,
             tick=control.tick,
         )

@@ -1,6 +1,5 @@
 """A drill's file: read, and checked whole before anything starts."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from jwtdrill.processes.paths import shipped
 from jwtdrill.tokens.cases import parse_mix
 
 NAME = "jwtdrill"
-WITHOUT_ALERTS = "JWTDRILL_WITHOUT_ALERTS"
+WITHOUT_ALERTS = "JWTDRILL_WITHOUT_ALERTS"  # set, a plain `chaos run` neither watches nor judges alerts
 _ACTIONS = "jwtdrill.drill.actions"
 _CONTROL = "jwtdrill.drill.control"
 
@@ -98,11 +97,6 @@ def find_experiment(name: str) -> Path:
 def shipped_experiments() -> list[str]:
     """Names of the experiments that come with the package."""
     return sorted(path.stem for path in shipped("chaos").glob("*.yaml"))
-
-
-def watching_alerts() -> bool:
-    """Whether alerts are watched and judged."""
-    return not os.environ.get(WITHOUT_ALERTS)
 
 
 def _module(part: Any) -> str | None:

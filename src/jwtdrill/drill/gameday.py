@@ -2,16 +2,15 @@
 
 import json
 import logging
-import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jwtdrill import __version__
-from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
+from jwtdrill.drill.experiment import Experiment
 from jwtdrill.drill.judge import Outcome
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
@@ -75,24 +74,34 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     check_target(target, plan.experiments, watch_alerts=plan.watch_alerts)
     check_out(plan.out)
     started = time.time()
-    results = []
-    for number, experiment in enumerate(plan.experiments, 1):
-        say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
-        if plan.watch_alerts:
-            if plan.renew_watch is not None:
-                plan.renew_watch()
-            else:
-                await_quiet(target, say)
-        results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say, tick=tick))
-    day = GameDay(
-        started,
-        time.time(),
-        target.environment,
-        target.issuer.url,
-        tuple(results),
-        plan.renew_watch is not None,
-        target.watch.time_scale,
-    )
+    results: list[DrillResult] = []
+
+    def day_so_far() -> GameDay:
+        return GameDay(
+            started,
+            time.time(),
+            target.environment,
+            target.issuer.url,
+            tuple(results),
+            plan.renew_watch is not None,
+            target.watch.time_scale,
+        )
+
+    try:
+        for number, experiment in enumerate(plan.experiments, 1):
+            say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
+            if plan.watch_alerts:
+                if plan.renew_watch is not None:
+                    plan.renew_watch()
+                else:
+                    await_quiet(target, say)
+            results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say, tick=tick))
+    except (JwtdrillError, KeyboardInterrupt):
+        if results:  # what was learnt before is not lost
+            write(plan.out, day_so_far())
+            say(f"the drills that had ended are in {plan.out}")
+        raise
+    day = day_so_far()
     write(plan.out, day)
     return day
 
@@ -111,24 +120,18 @@ def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: S
         ensure_experiment_is_valid(content)
     except ChaosException as error:
         raise BadInputError(f"{experiment.name}: {error}") from None
-    control.say, control.tick = say, tick
-    with _environment(WITHOUT_ALERTS, "" if watch_alerts else "1"):
-        journal = run_experiment(
-            content,
-            settings={"runtime": {"rollbacks": {"strategy": "always"}}},
-            experiment_vars=({"target": target}, {}),
-            strategy=Strategy.DEFAULT,
-        )
+    control.say, control.tick, control.given, control.watch_alerts = say, tick, experiment, watch_alerts
+    journal = run_experiment(
+        content,
+        settings={"runtime": {"rollbacks": {"strategy": "always"}}},
+        experiment_vars=({"target": target}, {}),
+        strategy=Strategy.DEFAULT,
+    )
     if control.result is None:
         raise JwtdrillError(f"{experiment.name}: the drill gave no verdict (Chaos Toolkit: {journal['status']})")
-    if journal["status"] == "interrupted" and not control.result.record.problem.startswith("the experiment was"):
-        say(f"interrupted: {control.result.record.problem}")
-    result = control.result
     if _was_interrupted_by_hand(journal):
         raise KeyboardInterrupt
-    return DrillResult(
-        experiment.name, experiment.title, experiment.description, result.expected, result.record, result.judged
-    )
+    return control.result
 
 
 def write(out: Path, day: GameDay) -> None:
@@ -143,6 +146,8 @@ def write(out: Path, day: GameDay) -> None:
         fresh.rename(out)
     except OSError as error:
         raise BadInputError(f"{out}: cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def check_target(target: Target, experiments: Sequence[Experiment], *, watch_alerts: bool) -> None:
@@ -212,16 +217,3 @@ def _was_interrupted_by_hand(journal: dict[str, Any]) -> bool:
     """Ctrl-C in an activity leaves it without a status."""
     runs = [*journal.get("run", ()), *journal.get("rollbacks", ())]
     return journal["status"] == "interrupted" and not any(run.get("status") == "failed" for run in runs)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
