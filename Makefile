@@ -55,7 +55,6 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(SYSTEM): $(STAMP)
 	@$(call system-packages)
-	@touch $@
 
 # A Debian without python3-venv has the module but not pip's wheel: installed as root, else said.
 define make-venv
@@ -73,7 +72,7 @@ define system-packages
 	    *) found=$$(PATH="$$PATH:$(VENV)/system/usr/bin" command -v $$package);; esac; \
 	  [ -n "$$found" ] || missing="$$missing $$package"; \
 	done; \
-	[ -z "$$missing" ] && exit 0; \
+	[ -n "$$missing" ] || { touch $(CURDIR)/$(SYSTEM); exit 0; }; \
 	command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 0; }; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  echo "installing with apt-get:$$missing" >&2; \
@@ -86,5 +85,6 @@ define system-packages
 	  mkdir -p $(VENV)/system/deb && cd $(VENV)/system/deb && apt-get download -qq $$missing && \
 	  for deb in *.deb; do dpkg-deb -x $$deb ..; done; status=$$?; \
 	fi; \
-	[ $$status = 0 ] || echo "could not install:$$missing; without them run jwtdrill gameday --without-alerts" >&2
+	[ $$status = 0 ] && touch $(CURDIR)/$(SYSTEM) || \
+	  echo "could not install:$$missing; without them run jwtdrill gameday --without-alerts" >&2
 endef
