@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import psutil
@@ -79,7 +81,65 @@ def test_a_killed_lab_leaves_no_process_and_no_port(
 def test_a_state_file_of_another_process_is_not_believed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWTDRILL_LAB", str(commands.folder))
     commands.folder.mkdir(exist_ok=True)
-    text = f'{{"pid": {os.getpid()}, "started": {time.time() - 1e6}, "target": "x"}}'
-    (commands.folder / "state.json").write_text(text)
+    state = commands.folder / "state.json"
+    state.write_text(f'{{"pid": {os.getpid()}, "started": {time.time() - 1e6}, "target": "x"}}')
     assert lab_state() is None
+    assert commands.run("jwtdrill", "lab", "down").returncode == 2  # it bears no mark of a lab: it is not removed
+    assert state.exists()
+    state.unlink()
+    assert commands.run("jwtdrill", "lab", "down").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("up", "--without-alerts"), ("down",)])
+def test_a_folder_that_is_no_labs_is_never_removed(tmp_path: Path, command: tuple[str, ...]) -> None:
+    precious = tmp_path / "home" / "letters" / "one.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("keep")
+    done = Commands(tmp_path / "home").run("jwtdrill", "lab", *command)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is no lab's folder, so it is left alone" in done.stderr
+    assert precious.read_text() == "keep"
+
+
+def link(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir()
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+def open_to_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+@pytest.mark.parametrize("place", [link, open_to_all, Path.touch])
+def test_a_folder_that_another_could_have_made_is_refused(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    folder = tmp_path / "lab"
+    place(folder)
+    if folder.is_dir():
+        (folder / "target.toml").write_text('environment = "lab"\n[issuer]\nurl = "http://x"\n')
+    for command in (("jwtdrill", "lab", "up", "--without-alerts"), ("jwtdrill", "lab", "down")):
+        done = Commands(folder).run(*command)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert folder.exists()
+    assert Commands(folder).run("jwtdrill", "canary", "lab").returncode == 2
+
+
+def test_of_two_labs_that_start_at_once_one_stands(commands: Commands) -> None:
+    starting = [commands.start("jwtdrill", "lab", "up", "--without-alerts") for _ in range(2)]
+    said = [process.communicate(timeout=60)[0] for process in starting]
+    assert sorted(process.returncode for process in starting) == [0, 2], said
+    assert any("a lab is running already, or starting" in text for text in said)
+    assert commands.run("jwtdrill", "lab", "status").returncode == 0
+    assert commands.run("jwtdrill", "lab", "down").returncode == 0
+
+
+def test_status_names_a_process_that_died(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWTDRILL_LAB", str(commands.folder))
+    assert commands.run("jwtdrill", "lab", "up", "--without-alerts").returncode == 0
+    state = lab_state()
+    assert state is not None
+    serving = [p for p in psutil.Process(state.pid).children() if "verifier" in p.cmdline()]
+    serving[0].kill()
+    until(lambda: commands.run("jwtdrill", "lab", "status").returncode == 1, 10)
+    assert "ended by themselves: verifier-" in commands.run("jwtdrill", "lab", "status").stderr
     assert commands.run("jwtdrill", "lab", "down").returncode == 0

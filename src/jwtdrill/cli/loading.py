@@ -45,17 +45,20 @@ def up(
 @lab_app.command()
 @command
 def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> int:
-    """Say whether the lab runs; exit code 1 when it does not."""
+    """Say whether the lab runs; exit code 1 when it does not, or not whole."""
     from jwtdrill.lab.control import lab_state
 
     state = lab_state()
     if json:
-        as_json({"running": state is not None, "target": state.target if state else None})
+        dead = list(state.dead) if state else []
+        as_json({"running": state is not None, "target": state.target if state else None, "dead": dead})
     elif state is None:
         say("no lab is running")
     else:
         sys.stdout.write(f"{state.target}\n")
-    return 0 if state is not None else 1
+        if state.dead:
+            say(f"ended by themselves: {', '.join(state.dead)}: raise the lab anew with `lab down` and `lab up`")
+    return 0 if state is not None and not state.dead else 1
 
 
 @lab_app.command()

@@ -10,18 +10,35 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.lab.daemon import RENEW_WATCH, DaemonOptions, LabState, state_file
 from jwtdrill.lab.lab import LabOptions
 from jwtdrill.processes.supervisor import same_process
-from jwtdrill.target.load import lab_folder
+from jwtdrill.target.load import lab_folder, require_own_folder
 
 _DOWN_SECONDS = 20.0
+_MARKER = ".jwtdrill-lab"  # in every folder that a lab made, and that may therefore be removed
+_RUNNING = "a lab is running already, or starting: see `jwtdrill lab status`, end it with `jwtdrill lab down`"
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Starter:
+    """The process that made a lab's folder: while it lives, the lab is being started."""
+
+    pid: int
+    started: float
+
+    @classmethod
+    def this_process(cls) -> "_Starter":
+        """Ourselves."""
+        return cls(os.getpid(), psutil.Process().create_time())
 
 
 class TiedLab:
@@ -62,9 +79,15 @@ def lab_up(options: LabOptions, say: Say) -> Path:
     """Start the lab that stays; returns its target file. Raises BadInputError when one runs already."""
     folder = lab_folder()
     if lab_state() is not None:
-        raise BadInputError("a lab is running already: see `jwtdrill lab status`, end it with `jwtdrill lab down`")
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed lab left behind
-    folder.mkdir(mode=0o700, parents=True)
+        raise BadInputError(_RUNNING)
+    _clear(folder)  # what a killed lab left behind
+    try:
+        folder.mkdir(mode=0o700, parents=True)  # of two that start at once, one alone can make it
+        (folder / _MARKER).write_bytes(TypeAdapter(_Starter).dump_json(_Starter.this_process()))
+    except FileExistsError:
+        raise BadInputError(_RUNNING) from None
+    except OSError as error:
+        raise BadInputError(f"{folder}: the lab's folder cannot be made: {error.strerror}") from None
     daemon = _Daemon(DaemonOptions(str(folder), options, tied=False))
     try:
         target = Path(daemon.answer(say)["target"])
@@ -83,7 +106,7 @@ def lab_down() -> bool:
     state = lab_state()
     folder = lab_folder()
     if state is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(folder)
         return False
     os.kill(state.pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS
@@ -101,6 +124,26 @@ def lab_state() -> LabState | None:
     except (OSError, ValidationError):
         return None
     return state if same_process(state.pid, state.started) else None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a lab left behind, and nothing that is not a lab's.
+
+    Raises BadInputError for a folder without our mark, or one in which a lab is just being started.
+    """
+    if not os.path.lexists(folder):
+        return
+    require_own_folder(folder)
+    try:
+        starter = TypeAdapter(_Starter).validate_json((folder / _MARKER).read_bytes())
+    except (OSError, ValidationError):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+            return
+        raise BadInputError(f"{folder}: is no lab's folder, so it is left alone: set JWTDRILL_LAB to another") from None
+    if same_process(starter.pid, starter.started):
+        raise BadInputError(_RUNNING)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Daemon:

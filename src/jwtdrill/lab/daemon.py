@@ -41,6 +41,7 @@ class LabState:
     pid: int
     started: float
     target: str
+    dead: tuple[str, ...] = ()  # processes that ended by themselves
 
 
 def state_file(folder: Path) -> Path:
@@ -63,9 +64,7 @@ def main() -> None:
     try:
         try:
             lab.up()
-            me = psutil.Process()
-            state = LabState(os.getpid(), me.create_time(), str(lab.target))
-            state_file(lab.folder).write_bytes(TypeAdapter(LabState).dump_json(state))
+            _write_state(lab)
         except JwtdrillError as error:
             _tell(error=str(error))
             return
@@ -81,9 +80,21 @@ def _hold(lab: Lab, *, tied: bool) -> None:
     with selectors.DefaultSelector() as waiting:
         if tied:
             waiting.register(sys.stdin, selectors.EVENT_READ)
+        dead: list[str] = []
         while True:
             if waiting.select(_CHECK_SECONDS) and not _obey(lab):
                 return
+            if lab.dead() != dead:
+                dead = lab.dead()
+                _write_state(lab)
+
+
+def _write_state(lab: Lab) -> None:
+    state = LabState(os.getpid(), psutil.Process().create_time(), str(lab.target), tuple(lab.dead()))
+    path = state_file(lab.folder)
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(TypeAdapter(LabState).dump_json(state))
+    fresh.replace(path)
 
 
 def _obey(lab: Lab) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import stat
 import tempfile
 from pathlib import Path
 
@@ -20,12 +21,29 @@ def lab_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"jwtdrill-lab-{os.getuid()}"
 
 
+def require_own_folder(folder: Path) -> None:
+    """Refuse a folder that somebody else could have put there: its target file may name commands to run.
+
+    Raises BadInputError unless it is a real folder of this user's that nobody else may write to.
+    """
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        raise BadInputError(f"{folder}: the lab's folder cannot be used: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise BadInputError(
+            f"{folder}: the lab's folder must be a folder of yours that nobody else may write to: "
+            "set JWTDRILL_LAB to another"
+        )
+
+
 def load_target(name: str) -> Target:
     """The target of that file; `lab` stands for the running lab's. Raises BadInputError, MissingPartError."""
     if name == LAB:
         path = lab_folder() / "target.toml"
         if not path.exists():
             raise MissingPartError("target lab: no lab is running: start one with `jwtdrill lab up`")
+        require_own_folder(path.parent)
     else:
         path = Path(name)
     target = load_toml(path, Target)
