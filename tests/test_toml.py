@@ -76,6 +76,13 @@ def test_what_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
         load_toml(path, _Closed)
 
 
+def test_what_never_ends_is_named_with_the_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("a = 1\n\nx = [\n")
+    with pytest.raises(BadInputError, match=r"x\.toml:3: not TOML"):
+        load_toml(path, _Closed)
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="cannot be read: No such file"):
         load_toml(tmp_path / "no.toml", _Closed)

@@ -1,5 +1,7 @@
 """Reads a TOML file into a typed object, and names every mistake with its line."""
 
+import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,7 +9,7 @@ from typing import Any, TypeVar
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
 from tomlkit.container import OutOfOrderTableProxy
-from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Table
 
 from jwtdrill.errors import BadInputError
@@ -27,11 +29,12 @@ def load_toml(path: Path, into: type[T]) -> T:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadInputError(f"{path}: cannot be read: {reason}") from None
     try:
-        content = tomlkit.parse(text).unwrap()
-    except ParseError as error:
-        raise BadInputError(f"{path}:{error.line}: not TOML: {error}") from None
-    except TOMLKitError as error:
-        raise BadInputError(f"{path}: not TOML: {error}") from None
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, _, place = str(error).rpartition(" (at ")
+        found = re.match(r"line (\d+)", place)  # else it is the end of the document
+        line = int(found[1]) if found else max(1, text.rstrip().count("\n") + 1)
+        raise BadInputError(f"{path}:{line}: not TOML: {what}") from None
     try:
         return TypeAdapter(into).validate_python(content)
     except ValidationError as error:

@@ -79,3 +79,36 @@ def test_runbooks_are_linked_from_one_setting(tmp_path: Path) -> None:
     run("build", "--out", str(tmp_path), "--runbooks", "https://wiki.example/jwt")
     text = (tmp_path / "alerts/jwtdrill.rules.yml").read_text()
     assert "runbook_url: https://wiki.example/jwt/JwtClockOffset.md" in text
+
+
+@pytest.mark.parametrize("arguments", ["catalog", "catalog --json"])
+def test_a_reader_that_leaves_is_no_failure(arguments: str) -> None:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m jwtdrill {arguments} | head -1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jwtdrill", "catalog", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "jwtdrill: output: No space left on device"
+
+
+@pytest.mark.parametrize("scale", ["0", "inf", "nan", "1e9"])
+def test_a_senseless_time_scale_is_exit_code_2(tmp_path: Path, scale: str) -> None:
+    done = run("build", "--out", str(tmp_path), "--time-scale", scale)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

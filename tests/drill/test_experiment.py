@@ -1,5 +1,6 @@
 """A drill's file is checked whole before anything starts."""
 
+import contextlib
 import copy
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
@@ -83,8 +86,8 @@ def drop_method(content: dict[str, Any]) -> None:
     [
         (spoil_fault, "method: take the key set down: unknown fault 'jwks.statsu': choose from"),
         (spoil_params, "fault jwks.status: parameter status"),
-        (spoil_lease, "a lease lasts at most 120 s"),
-        (spoil_phase, "phase must be one of control, fault, recovery"),
+        (spoil_lease, "method: take the key set down: lease: .* 120"),
+        (spoil_phase, "phase: Input should be 'control', 'fault' or 'recovery'"),
         (spoil_cases, "unknown case 'vlaid'"),
         (spoil_alert, "unknown alert 'JwtNothing'"),
         (spoil_mode, "unknown failure mode 'F99'"),
@@ -105,6 +108,71 @@ def test_a_wrong_drill_is_refused_in_one_line(
     with pytest.raises(BadInputError, match=message) as caught:
         Experiment.read(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("func", "changes", "message"),
+    [
+        ("start_load", {"users": "x"}, "start load: users"),
+        ("start_load", {"users": "20"}, "start load: users"),
+        ("start_load", {"users": 0}, "start load: users"),
+        ("start_load", {"throughput": -1}, "start load: throughput"),
+        ("start_load", {"clients": 3}, "start load: clients"),
+        ("observe", {"seconds": -1}, "control period: seconds"),
+        ("observe", {"seconds": "x"}, "control period: seconds"),
+        ("observe", {"phase": "fault"}, "observe must come once with the phase control, not 0 times"),
+        ("begin_fault", {"params": None}, "take the key set down: params"),
+        ("begin_fault", {"lease": True}, "take the key set down: lease"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_refused(func: str, changes: dict[str, Any], message: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    arguments(content, func).update(changes)
+    with pytest.raises(BadInputError, match=message):
+        Experiment.parse(content)
+
+
+def test_two_faults_in_one_place_are_refused_and_in_two_are_not() -> None:
+    content = copy.deepcopy(CONTENT)
+    [fault] = [a for a in content["method"] if a["provider"]["func"] == "begin_fault"]
+    second = copy.deepcopy(fault)
+    content["method"].insert(content["method"].index(fault), second)
+    with pytest.raises(BadInputError, match=r"jwks\.status is in force there still: end it first"):
+        Experiment.parse(content)
+    second["provider"]["arguments"] = {"fault": "clock.skew", "params": {"clock": "b", "seconds": 1}}
+    assert [name for name, _ in Experiment.parse(content).faults()] == ["clock.skew", "jwks.status"]
+
+
+FOREIGN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = st.sampled_from(
+    [
+        *((name,) for name in CONTENT),
+        ("method", 0),
+        ("method", 0, "provider"),
+        ("method", 0, "provider", "arguments"),
+        ("method", 2, "provider", "arguments", "params"),
+        ("controls", 0, "provider"),
+        ("runtime", "rollbacks"),
+        ("extensions", 0),
+        ("extensions", 0, "alerts"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(PLACES, FOREIGN)
+def test_whatever_stands_wherever_it_is_read_or_refused(place: tuple[Any, ...], value: object) -> None:
+    content = copy.deepcopy(CONTENT)
+    holder = content
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    with contextlib.suppress(BadInputError):
+        Experiment.parse(content).faults()
 
 
 def test_what_is_no_yaml_has_its_line(tmp_path: Path) -> None:

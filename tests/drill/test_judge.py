@@ -123,16 +123,25 @@ def test_without_a_watch_alerts_are_not_judged() -> None:
     ]
 
 
-@pytest.mark.parametrize("spoil", ["problem", "load", "phase"])
+@pytest.mark.parametrize("spoil", ["problem", "load", "no fault phase", "no control phase", "unseen"])
 def test_what_could_not_be_seen_is_invalid_and_never_held(spoil: str) -> None:
     seen = record()
     if spoil == "problem":
         seen.problem = "the load died"
     elif spoil == "load":
         seen.seconds = []
+    elif spoil == "unseen":
+        seen.faults = [FaultSeen("jwks.status", {}, 19, 19.5)]
     else:
-        seen.faults, seen.phases = [], {Phase.CONTROL: Interval(0, 20)}
+        del seen.phases[Phase.FAULT if spoil == "no fault phase" else Phase.CONTROL]
     assert judged(seen).outcome is Outcome.INVALID
+
+
+def test_a_steady_state_that_did_not_come_back_fails() -> None:
+    seen = record()
+    seen.unsteady = "verifier-a: valid token errored"
+    assert judged(seen).outcome is Outcome.VIOLATED
+    assert unmet(seen) == ["The steady state is back"]
 
 
 def test_recovery_is_counted_from_the_end_of_the_fault_to_the_last_refusal() -> None:

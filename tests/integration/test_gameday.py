@@ -85,6 +85,30 @@ def test_with_the_fault_taken_out_the_same_drill_fails(lab: Commands, tmp_path: 
     assert {"A", "JwtJwksFetchFailing", "JwtVerificationBudgetBurn"} <= unmet
 
 
+def test_a_target_that_does_not_recover_is_violated_and_has_its_report(lab: Commands, tmp_path: Path) -> None:
+    """The fault stays on past the end of the method, and the closing look finds it."""
+    path = short(tmp_path, "jwks_outage", 5, 17, 4)
+    content = yaml.safe_load(path.read_text())
+    content["method"] = [a for a in content["method"] if a["provider"]["func"] != "end_faults"]
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    out = tmp_path / "out"
+    done = lab.run("jwtdrill", "gameday", path, "--target", lab.target, "--yes", "--without-alerts", "--out", out)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "interrupted" not in done.stderr
+    [drill] = json.loads((out / "journal.json").read_text())["drills"]
+    assert drill["outcome"] == "violated"
+    assert "The steady state is back" in {finding["what"] for finding in drill["findings"] if not finding["met"]}
+    assert (out / "report.html").exists()
+
+
+def test_chaos_run_without_a_lab_says_so_and_nothing_else(lab: Commands, tmp_path: Path) -> None:
+    done = chaos_run(Commands(tmp_path / "none"), find_experiment("jwks_outage"), tmp_path / "journal.json")
+    assert done.returncode == 1
+    assert "/none/target.toml: cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "lacks the control" not in done.stderr + done.stdout
+
+
 @pytest.fixture
 def agent(lab: Commands) -> Iterator[FaultClient]:
     client = FaultClient.of(load_target(str(lab.target)))

@@ -1,14 +1,16 @@
 """The commands, grouped as in the README: load, break, watch."""
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, ParamSpec
 
 import typer
 
 from jwtdrill import __version__
-from jwtdrill.cli.output import fail
+from jwtdrill.cli.output import fail, leave_quietly
 from jwtdrill.errors import JwtdrillError
 
 P = ParamSpec("P")
@@ -61,11 +63,23 @@ def root(
 
 def main() -> None:
     """The console script."""
-    # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
-    from jwtdrill.cli import breaking, loading, watching  # noqa: F401
-
+    signal.signal(signal.SIGTERM, _terminated)
     try:
+        # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
+        from jwtdrill.cli import breaking, loading, watching  # noqa: F401
+
         app()
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone: `jwtdrill catalog | head`
-        sys.stderr.close()
-        sys.exit(0)
+        leave_quietly()
+    except OSError as error:
+        fail(f"{error.filename or 'output'}: {error.strerror}")
+        sys.exit(JwtdrillError.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted")
+        sys.exit(INTERRUPTED)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """SIGTERM ends a command as Ctrl-C does: in order."""
+    raise KeyboardInterrupt

@@ -15,7 +15,10 @@ from jwtdrill.tokens.keys import Algorithm
 lab_app = typer.Typer(help="The embedded target: issuer, verifiers, fault agent, Prometheus, Alertmanager.")
 app.add_typer(lab_app, name="lab", rich_help_panel=LOAD, no_args_is_help=True)
 TimeScaleOption = Annotated[
-    float, typer.Option("--time-scale", min=1, help="Divide every alerting window by this: 60 makes hours minutes.")
+    float,
+    typer.Option(
+        "--time-scale", min=1, max=10000, help="Divide every alerting window by this: 60 makes hours minutes."
+    ),
 ]
 
 

@@ -1,10 +1,11 @@
 """Printing: results to stdout, progress and messages to stderr, colour only on a terminal."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,20 @@ from rich.text import Text
 _WIDTH = 140  # columns of a table that goes to no terminal
 
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def leave_quietly() -> NoReturn:
+    """End well although nobody reads on; what is still buffered goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+class _Results(Console):
+    """Results on stdout."""
+
+    def on_broken_pipe(self) -> None:
+        """Whoever read them has seen enough."""
+        leave_quietly()
 
 
 def fail(message: str) -> None:
@@ -32,7 +47,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         made.add_column(column)
     for row in rows:
         made.add_row(*map(str, row))
-    Console(width=None if sys.stdout.isatty() else _WIDTH).print(made)
+    _Results(width=None if sys.stdout.isatty() else _WIDTH).print(made)
 
 
 def as_json(content: Any) -> None:

@@ -6,7 +6,7 @@ An action that fails makes the drill invalid and ends the method; the rollbacks 
 from typing import Any
 
 from jwtdrill.drill.record import Phase
-from jwtdrill.drill.session import current
+from jwtdrill.drill.session import current, under_way
 from jwtdrill.faults.lease import DEFAULT_LEASE
 
 
@@ -26,10 +26,12 @@ def begin_fault(fault: str, params: dict[str, Any] | None = None, lease: float =
 
 
 def end_faults() -> None:
-    """End every fault of the drill. May be called again."""
-    current().end_faults()
+    """End every fault of the drill. May be called again, and where no drill has begun."""
+    if under_way():
+        current().end_faults()
 
 
 def stop_load() -> None:
-    """Stop load and canary. May be called again."""
-    current().stop_load()
+    """Stop load and canary. May be called again, and where no drill has begun."""
+    if under_way():
+        current().stop_load()

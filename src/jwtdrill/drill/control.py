@@ -6,6 +6,7 @@ a journal without our verdict counts as failed.
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from chaoslib.exceptions import InterruptExecution
 from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Judged, Outcome
 from jwtdrill.drill.result import DrillResult
-from jwtdrill.drill.session import Session, current, set_current
+from jwtdrill.drill.session import Session, current, set_current, under_way
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.target.load import load_target
 
 RESULT = "jwtdrill"
 _GRACEFUL = 20  # the status by which Chaos Toolkit still runs its rollbacks
+_CLASSES = re.compile(r"^(?:[A-Za-z_]+(?:\.[A-Za-z_]+)+: )+")
 _log = logging.getLogger("jwtdrill.drill")
 
 
@@ -33,7 +35,7 @@ def _say_plainly(text: str) -> None:
 
 @dataclass(slots=True)
 class _Control:
-    """What outlives a hook.
+    """What outlives a hook. `closing`: the method is over; `failed`: an activity was.
 
     say, tick: who is told of what happens; given: the experiment as read from its file; watch_alerts: whether alerts
     are judged. A game day sets them; a plain `chaos run` knows the experiment's content and the environment alone.
@@ -44,7 +46,8 @@ class _Control:
     given: Experiment | None = None
     watch_alerts: bool = not os.environ.get(WITHOUT_ALERTS)
     experiment: Experiment | None = None
-    rolling_back: bool = False
+    closing: bool = False
+    failed: bool = False
     result: DrillResult | None = None
 
 
@@ -53,7 +56,7 @@ control = _Control()
 
 def before_experiment_control(context: dict[str, Any], target: str = "lab", **_: Any) -> None:
     """Open the session. What cannot be opened interrupts the run with one line."""
-    control.rolling_back, control.result = False, None
+    control.closing, control.failed, control.result = False, False, None
     set_current(None)
     signal.signal(signal.SIGTERM, _terminated)  # Chaos Toolkit restores the caller's handler at the end
     try:
@@ -73,24 +76,33 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **_: Any) -> None:
-    """An activity that failed ends the method: a drill with a piece missing says nothing."""
-    if not isinstance(state, dict) or state.get("status") != "failed" or control.rolling_back:
+    """An activity that failed ends the method: a drill with a piece missing says nothing.
+
+    After the method nothing is cut short, and a steady state that did not come back is a finding about the target.
+    """
+    if not isinstance(state, dict) or state.get("status") != "failed" or not under_way():
         return
     message = f"{context.get('name')}: {_reason(state)}"
+    if control.closing:
+        current().record.unsteady = current().record.unsteady or message
+        return
+    control.failed = True
     current().fail(message)
     raise InterruptExecution(message)
 
 
-def before_rollback_control(context: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
-    """From here on nothing may interrupt."""
-    control.rolling_back = True
+def after_method_control(context: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
+    """What comes now is the closing look at the steady state, and the rollbacks."""
+    control.closing = True
 
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
     """Close the session, and write the verdict into the journal, by which `chaos run` sets its exit code."""
+    if not under_way():
+        return  # it could not even be opened, which was said, and has interrupted the run
     try:
         session = current()
-        if state["status"] != "completed":
+        if state["status"] != "completed" and not session.record.unsteady:
             session.fail(f"the experiment was {state['status']}")
         assert control.experiment is not None
         judged = session.close()
@@ -121,8 +133,9 @@ def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _reason(state: dict[str, Any]) -> str:
+    """The last line of its traceback, without the names of the classes that stand before our message."""
     lines = [line.strip() for line in state.get("exception") or [] if line.strip()]
-    return lines[-1] if lines else "failed"
+    return _CLASSES.sub("", lines[-1]) if lines else "failed"
 
 
 def _verdict_line(judged: Judged) -> str:

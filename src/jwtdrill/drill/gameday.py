@@ -129,7 +129,7 @@ def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: S
     )
     if control.result is None:
         raise JwtdrillError(f"{experiment.name}: the drill gave no verdict (Chaos Toolkit: {journal['status']})")
-    if _was_interrupted_by_hand(journal):
+    if journal["status"] == "interrupted" and not control.failed:  # by a signal, for no activity had failed
         raise KeyboardInterrupt
     return control.result
 
@@ -211,9 +211,3 @@ def _hush(logger: str) -> None:
     log.propagate = False
     log.handlers[:] = [logging.NullHandler()]
     log.setLevel(logging.CRITICAL + 1)
-
-
-def _was_interrupted_by_hand(journal: dict[str, Any]) -> bool:
-    """Ctrl-C in an activity leaves it without a status."""
-    runs = [*journal.get("run", ()), *journal.get("rollbacks", ())]
-    return journal["status"] == "interrupted" and not any(run.get("status") == "failed" for run in runs)

@@ -10,7 +10,7 @@ from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
 from jwtdrill.load.scoreboard import Tally
 
 _CLEAN_SECONDS = 3  # that must be seen clean at the end for a recovery to count
-_LEAST_ANSWERS = 50  # in the control period, below which a drill says nothing
+_LEAST_ANSWERS = 50  # in a phase, below which a drill says nothing of it
 
 
 class Outcome(StrEnum):
@@ -65,6 +65,7 @@ def judge(record: Record, expected: Expectations, objectives: tuple[Objective, .
         findings += [_alert(record, alert, fault) for alert in expected.alerts]
         findings += _other_pages(record, expected)
         findings += [_recovery(record, expected, fault), _false_accepts(record, expected)]
+        findings.append(Finding("The steady state is back", not record.unsteady, record.unsteady or "it is"))
     violated = any(finding.met is False for finding in findings)
     outcome = Outcome.INVALID if invalid else Outcome.VIOLATED if violated else Outcome.HELD
     return Judged(
@@ -122,18 +123,28 @@ def _errored(tally: Tally) -> bool:
 
 def _sanity(record: Record, fault: Interval | None) -> list[Finding]:
     """What makes a drill say nothing."""
-    problems = []
     if record.problem:
-        problems.append(Finding("The drill ran", False, record.problem))
-    control = record.phases.get(Phase.CONTROL)
-    answers = sum(s.sent for s in record.seconds if control is not None and control.holds(s.at))
-    if not record.problem and answers < _LEAST_ANSWERS:
-        problems.append(
-            Finding("Load ran", False, f"{answers} answers in the control period, at least {_LEAST_ANSWERS} are needed")
-        )
-    if not problems and fault is None:
-        problems.append(Finding("The fault was observed", False, "the experiment has no phase called fault"))
+        return [Finding("The drill ran to its end", False, record.problem)]
+    problems = [
+        Finding(f"Load ran in the phase {phase}", False, f"{seen}, at least {_LEAST_ANSWERS} answers are needed")
+        for phase in (Phase.CONTROL, Phase.FAULT)
+        if (seen := _too_little_seen(record, phase))
+    ]
+    if not problems and fault is not None and not _overlap(fault, record.phases[Phase.FAULT]):
+        problems.append(Finding("The fault was observed", False, "it was over before the phase fault began"))
     return problems
+
+
+def _too_little_seen(record: Record, phase: Phase) -> str:
+    interval = record.phases.get(phase)
+    if interval is None:
+        return f"the experiment has no phase called {phase}"
+    answers = sum(second.sent for second in record.seconds if interval.holds(second.at))
+    return f"{answers} answers" if answers < _LEAST_ANSWERS else ""
+
+
+def _overlap(one: Interval, other: Interval) -> bool:
+    return max(one.begin, other.begin) < min(one.end, other.end)
 
 
 def _control(record: Record) -> list[Finding]:

@@ -83,7 +83,10 @@ class FaultSeen:
 
 @dataclass(slots=True)
 class Record:
-    """All that a drill saw. `alerts` is None when nobody watched."""
+    """All that a drill saw.
+
+    alerts: None when nobody watched; problem: why the drill says nothing; unsteady: what the closing look found.
+    """
 
     phases: dict[Phase, Interval] = field(default_factory=dict)
     faults: list[FaultSeen] = field(default_factory=list)
@@ -91,3 +94,4 @@ class Record:
     seconds: list[SecondSeen] = field(default_factory=list)
     burn: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     problem: str = ""
+    unsteady: str = ""

@@ -165,6 +165,11 @@ def current() -> Session:
     return _current
 
 
+def under_way() -> bool:
+    """Whether a session is open."""
+    return _current is not None
+
+
 def set_current(session: Session | None) -> None:
     """Open or close the session of this process."""
     global _current  # noqa: PLW0603 - Chaos Toolkit's actions are functions of a module: this is their only tie

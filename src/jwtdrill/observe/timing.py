@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jwtdrill.errors import BadInputError
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SECONDS = dict(_UNITS)
 _WINDOW = re.compile(r"\[(\d+)([smhd])\]")
@@ -23,7 +25,7 @@ class TimeScale:
 
     def __post_init__(self) -> None:
         if not 1 <= self.factor <= 10000:
-            raise ValueError(f"the time scale must lie between 1 and 10000, not {self.factor:g}")
+            raise BadInputError(f"the time scale must lie between 1 and 10000, not {self.factor:g}")
 
     @property
     def interval(self) -> float:

@@ -1,0 +1,151 @@
+"""The form of a drill's file: as much of Chaos Toolkit's as we rely on, and our actions' arguments whole.
+
+What an action would refuse in mid-drill is refused here, before anything starts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jwtdrill.drill.record import Phase
+from jwtdrill.errors import BadInputError
+from jwtdrill.faults.lease import DEFAULT_LEASE, LONGEST_LEASE
+from jwtdrill.faults.registry import make_fault
+from jwtdrill.tokens.cases import parse_mix
+
+_ACTIONS = "jwtdrill.drill.actions"
+_LONGEST_PHASE = 7200  # seconds
+
+
+class _Foreign(BaseModel):
+    """Chaos Toolkit's own: what we do not name is its business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Provider(_Foreign):
+    """Who carries an activity out."""
+
+    module: str | None = None
+    func: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Activity(_Foreign):
+    """An action, a probe, or a control."""
+
+    name: str = "unnamed"
+    provider: Provider = Provider()
+
+
+class Rollbacks(_Foreign):
+    """When rollbacks run."""
+
+    strategy: str = "default"
+
+
+class Runtime(_Foreign):
+    """How Chaos Toolkit runs it."""
+
+    rollbacks: Rollbacks = Rollbacks()
+
+
+class ExperimentForm(_Foreign):
+    """A Chaos Toolkit experiment."""
+
+    title: str
+    description: str
+    controls: tuple[Activity, ...] = ()
+    runtime: Runtime = Runtime()
+    extensions: tuple[dict[str, Any], ...] = ()
+    method: tuple[Activity, ...] = Field(min_length=1)
+
+
+class _Arguments(BaseModel):
+    """An action's arguments, each of its own type: a number in quotes is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _StartLoad(_Arguments):
+    users: Annotated[int, Field(gt=0)] = 20
+    throughput: Annotated[float, Field(gt=0)] = 10.0
+    cases: str = "valid"
+
+
+class _Observe(_Arguments):
+    phase: Annotated[Phase, Field(strict=False)]
+    seconds: Annotated[float, Field(gt=0, le=_LONGEST_PHASE)]
+
+
+class _BeginFault(_Arguments):
+    fault: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    lease: Annotated[float, Field(gt=0, le=LONGEST_LEASE)] = DEFAULT_LEASE
+
+
+class _Nothing(_Arguments):
+    pass
+
+
+_FORMS: Mapping[str, type[_Arguments]] = {
+    "start_load": _StartLoad,
+    "observe": _Observe,
+    "begin_fault": _BeginFault,
+    "end_faults": _Nothing,
+    "stop_load": _Nothing,
+}
+
+
+def check_method(method: Sequence[Activity]) -> None:
+    """Check our actions and their order. Raises BadInputError that names the activity."""
+    in_force: dict[str, str] = {}
+    phases: list[Phase] = []
+    for activity in method:
+        arguments = _arguments(activity)
+        try:
+            match arguments:
+                case _StartLoad():
+                    parse_mix(arguments.cases)
+                case _BeginFault():
+                    make_fault(arguments.fault, arguments.params)
+                    place = arguments.fault.partition(".")[0]
+                    if place in in_force:
+                        raise BadInputError(f"{in_force[place]} is in force there still: end it first with end_faults")
+                    in_force[place] = arguments.fault
+                case _Observe():
+                    phases.append(arguments.phase)
+                case _ if activity.provider.func == "end_faults":
+                    in_force.clear()
+        except BadInputError as error:
+            raise BadInputError(f"method: {activity.name}: {error}") from None
+    for phase in Phase:
+        if phases.count(phase) != 1:
+            raise BadInputError(
+                f"method: observe must come once with the phase {phase}, not {phases.count(phase)} times"
+            )
+
+
+def injected(method: Sequence[Activity]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and parameters of the faults of a method that was checked."""
+    found = [_arguments(activity) for activity in method]
+    return [(one.fault, one.params) for one in found if isinstance(one, _BeginFault)]
+
+
+def _arguments(activity: Activity) -> _Arguments | None:
+    """The arguments of one of our actions, None for another's."""
+    provider = activity.provider
+    if provider.module != _ACTIONS:
+        return None
+    form = _FORMS.get(provider.func or "")
+    if form is None:
+        raise BadInputError(
+            f"method: {activity.name}: unknown action {provider.func!r}: choose from {', '.join(_FORMS)}"
+        )
+    try:
+        return form.model_validate(provider.arguments)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in mistake["loc"])
+        raise BadInputError(f"method: {activity.name}: {place}: {mistake['msg']}") from None
