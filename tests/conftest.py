@@ -1,8 +1,13 @@
 """What many tests share: keys are slow to make, so there is one of each algorithm in a session."""
 
+import signal
+
 import pytest
 
 from jwtdrill.tokens.keys import Algorithm, SigningKey
+
+# A shell gives its background jobs an ignored SIGINT, which children inherit: they would not end by Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
