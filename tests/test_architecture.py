@@ -20,7 +20,7 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # tokens lie in one layer with target and below it; drill and lab are told apart by "nothing but cli imports lab".
 WITHIN_A_LAYER = {("target", "tokens")}
-HEAVY = {"locust": {"load"}, "grafanalib": {"observe"}, "chaoslib": {"drill"}, "altair": {"drill"}}
+HEAVY = {"locust": {"load"}, "grafanalib": {"observe"}, "chaoslib": {"drill"}, "altair": {"drill", "load"}}
 
 
 def imports() -> Iterator[tuple[Path, str]]:

@@ -26,8 +26,21 @@ class Indicator(StrEnum):
     """What an objective measures."""
 
     ISSUANCE_SUCCESS = "issuance_success"
+    ISSUANCE_LATENCY = "issuance_latency"
     VERIFICATION_SUCCESS = "verification_success"
     VERIFICATION_LATENCY = "verification_latency"
+    FALSE_REJECTS = "false_rejects"
+    ERRORS = "errors"
+
+    @property
+    def is_latency(self) -> bool:
+        """Whether an event is good when it is quick enough."""
+        return self in (self.ISSUANCE_LATENCY, self.VERIFICATION_LATENCY)
+
+    @property
+    def needs_ground_truth(self) -> bool:
+        """Whether only the harness, who knows what each token should have met with, can measure it."""
+        return self in (self.FALSE_REJECTS, self.ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +90,10 @@ class Objective:
             raise ValueError(f"objective must lie between 0 and 1, not {self.objective:g}")
         if self.period_days <= 0:
             raise ValueError(f"period_days must be more than 0, not {self.period_days:g}")
-        if (self.indicator is Indicator.VERIFICATION_LATENCY) != (self.threshold is not None):
+        if self.indicator.is_latency != (self.threshold is not None):
             raise ValueError("threshold belongs to a latency indicator, and to no other")
+        if self.indicator.needs_ground_truth and self.tiers:
+            raise ValueError(f"{self.indicator} is measured by load tests alone: no tier can watch it")
         for name in self.tiers:
             if name not in _TIER_BY_NAME:
                 raise ValueError(f"tier {name!r} is not one of {', '.join(_TIER_BY_NAME)}")
@@ -119,6 +134,8 @@ def objectives(path: Path | None = None) -> tuple[Objective, ...]:
 
     path = path or Path(__file__).with_name("slo.toml")
     found = load_toml(path, _ObjectivesFile).objective
+    if not found:
+        raise BadInputError(f"{path}: names no objective: nothing could hold or be violated")
     ids = [objective.id for objective in found]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:

@@ -9,6 +9,8 @@ class Expected(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
 
+    __hash__ = str.__hash__  # an enumeration's own is a Python function, and answers are counted by the thousand
+
 
 class Verdict(StrEnum):
     """What the target did. No status code alone is a success or a failure."""
@@ -17,6 +19,8 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
     THROTTLED = "throttled"
     ERRORED = "errored"
+
+    __hash__ = str.__hash__
 
 
 def held(expected: Expected, verdict: Verdict) -> bool:

@@ -8,7 +8,7 @@ from jwtdrill.processes.paths import shipped
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
 from jwtdrill.target.model import Target
 
-_REPORT = "report"
+_RESULTS = "run.json"
 
 
 def start_canary(supervisor: Supervisor, target: Target) -> Path:
@@ -34,7 +34,7 @@ def start_load(supervisor: Supervisor, target: Target, users: int, throughput: f
                 *(sys.executable, "-m", "locust", "-f", shipped("loadtests") / "verification.py"),
                 *("--headless", "--only-summary", "-u", str(users), "-r", str(users)),
                 *("--target", target.path, "--cases", cases, "--throughput", str(throughput)),
-                *("--report", supervisor.folder / _REPORT, "--metrics-port", str(port)),
+                *("--report", supervisor.folder / _RESULTS, "--metrics-port", str(port)),
             ],
             ready=f"http://127.0.0.1:{port}/metrics",
         )
@@ -46,7 +46,7 @@ def stop_load(supervisor: Supervisor, folder: Path) -> Path:
     """Stop both in order; returns the file with the load's results."""
     supervisor.stop("load")
     supervisor.stop("canary")
-    return folder / _REPORT / "run.json"
+    return folder / _RESULTS
 
 
 def _announce(target: Target, name: str, port: int) -> Path:

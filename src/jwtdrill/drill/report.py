@@ -1,10 +1,7 @@
 """The game day's report: one HTML file that works offline, with nothing fetched and no script."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
-
-import jinja2
 
 from jwtdrill import __version__
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
@@ -14,23 +11,13 @@ from jwtdrill.drill.charts import phase_order, timeline_svg
 from jwtdrill.drill.gameday import GameDay
 from jwtdrill.drill.judge import tallies_by_phase
 from jwtdrill.drill.result import DrillResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A row of a confusion matrix."""
-
-    flow: str
-    case: str
-    expected: str
-    counts: dict[Verdict, int]
+from jwtdrill.load.page import page_environment
+from jwtdrill.load.report import matrix
 
 
 def render_html(day: GameDay) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jwtdrill.drill"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = page_environment("jwtdrill.drill")
     environment.filters["seconds"] = lambda value: "–" if value is None else f"{value:.1f} s"  # noqa: RUF001
     environment.filters["percent"] = lambda value: f"{value:.2%}"
     return environment.get_template("report.html.j2").render(
@@ -51,17 +38,8 @@ def _drill(result: DrillResult) -> dict[str, Any]:
         "judged": result.judged,
         "mode": mode,
         "svg": timeline_svg(result.record, TIERS[0].factor(_period())) if result.record.seconds else "",
-        "matrices": [(phase, _matrix(counts[phase])) for phase in phase_order() if phase in counts],
+        "matrices": [(phase, matrix(counts[phase])) for phase in phase_order() if phase in counts],
     }
-
-
-def _matrix(counts: dict[Any, int]) -> list[_Line]:
-    lines: dict[tuple[str, str, str], _Line] = {}
-    for tally, count in counts.items():
-        key = (tally.flow, tally.case, tally.expected.value)
-        line = lines.setdefault(key, _Line(*key, dict.fromkeys(Verdict, 0)))
-        line.counts[tally.verdict] += count
-    return [lines[key] for key in sorted(lines)]
 
 
 def _period() -> Any:

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import quote_plus, urlencode
@@ -48,9 +48,14 @@ class ClientIdentity:
             raise BadInputError(f"{where}: {error}") from None
         if client.auth == "tls":
             raise BadInputError(f"{where}: auth tls is not supported yet: use private_key_jwt or a secret")
+        self.signed_ahead: Callable[[], str] | None = None  # where assertions come from that somebody signs beforehand
 
     def assertion(self, now: float) -> str:
         """A JWT by which the client speaks for itself (RFC 7523 section 3). Raises BadInputError without key."""
+        return self.signed_ahead() if self.signed_ahead is not None else self.sign_assertion(now)
+
+    def sign_assertion(self, now: float) -> str:
+        """One signed here and now. Raises BadInputError without key."""
         if self.minter is None:
             raise BadInputError(f'client {self.client.id}: an assertion needs a key: add key = "file:…"')
         name = self.client.id

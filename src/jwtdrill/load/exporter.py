@@ -1,4 +1,4 @@
-"""The harness's metrics on a Prometheus endpoint, read off the merged scoreboard at each scrape."""
+"""The harness's metrics on a Prometheus endpoint, read off the merged results at each scrape."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,14 +8,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from jwtdrill.catalog import metrics
+from jwtdrill.load.fitness import Fitness
 from jwtdrill.load.scoreboard import Scoreboard
 
 
 class ScoreboardCollector(Collector):
-    """Turns a scoreboard into the contract's metrics. `board` and `users` are asked at each scrape."""
+    """Turns results into the contract's metrics. All three are asked at each scrape."""
 
-    def __init__(self, board: Callable[[], Scoreboard], users: Callable[[], int]) -> None:
+    def __init__(
+        self, board: Callable[[], Scoreboard], fitness: Callable[[], Fitness], users: Callable[[], int]
+    ) -> None:
         self._board = board
+        self._fitness = fitness
         self._users = users
 
     def collect(self) -> Iterable[Metric]:
@@ -41,6 +45,9 @@ class ScoreboardCollector(Collector):
             buckets, total_seconds = _buckets(merged, metrics.REQUEST_DURATION.buckets)
             durations.add_metric((flow, case), buckets, total_seconds)
         yield durations
+        missed = CounterMetricFamily(metrics.ARRIVALS_MISSED.name, metrics.ARRIVALS_MISSED.help)
+        missed.add_metric((), sum(self._fitness().missed.values()))
+        yield missed
         users = GaugeMetricFamily(metrics.USERS.name, metrics.USERS.help)
         users.add_metric((), self._users())
         yield users

@@ -1,8 +1,4 @@
-"""Hooks into Locust: our options, one run for all users, exact totals over workers, verdict and exit code.
-
-Workers send their whole scoreboard with each report and once more when their last user has stopped; the master keeps
-the newest of each and waits for the last ones. Nothing is ever added twice or lost with the last seconds.
-"""
+"""Hooks into Locust: our options, what all clients of a process share, verdict and exit code."""
 
 import sys
 import time
@@ -12,49 +8,68 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import gevent
+from gevent.event import Event
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 from rich.console import Console
 
-from jwtdrill.errors import BadInputError, HarnessLimitError, JwtdrillError
+from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.load.arrivals import Share
 from jwtdrill.load.exporter import ScoreboardCollector, serve
-from jwtdrill.load.report import summary
-from jwtdrill.load.run import Options, Run, check_report_folder, prepare, write_report
+from jwtdrill.load.files import check_report, write
+from jwtdrill.load.fitness import Fitness, doubt, problems
+from jwtdrill.load.holding import Holding
+from jwtdrill.load.lookahead import Lookahead
+from jwtdrill.load.open_loop import Arriving, OpenLoop
+from jwtdrill.load.options import add_options, given_options
+from jwtdrill.load.report import progress, summary
+from jwtdrill.load.result import Lost, Result
+from jwtdrill.load.run import Run, prepare
 from jwtdrill.load.scoreboard import Scoreboard
-from jwtdrill.load.verdict import all_held, judge
+from jwtdrill.load.sender import most_connections
+from jwtdrill.load.supplies import Supplies
+from jwtdrill.load.team import Master, Worker
+from jwtdrill.load.verdict import judge, outcome, quantile
+from jwtdrill.load.watchdog import Watchdog
 from jwtdrill.processes.supervisor import port_in_use
 
-_FINAL = "jwtdrill_final"  # worker to master: the last results
-_DRAIN = "jwtdrill_drain"  # master to worker: stop, and send them
-_FIELD = "jwtdrill"
-_FINAL_SECONDS = 15.0
 _DRAIN_SECONDS = 10.0  # for requests in flight when a run ends: longer than their time-out is not needed
-_METRICS_PORT = 9646
-_WIDTH = 120  # columns of a table that goes to no terminal
+_PROGRESS_SECONDS = 5.0
+_WIDTH = 140  # columns of a table that goes to no terminal
 _F = TypeVar("_F", bound=Callable[..., None])
 
 
 @dataclass
 class _State:
+    """Of this process."""
+
     run: Run | None = None
     draining: bool = False
-    limit: str = ""
-    boards: dict[str, dict[str, Any]] = field(default_factory=dict)
-    final: set[str] = field(default_factory=set)
-    expected: set[str] = field(default_factory=set)
+    stopped: bool = True
+    go: Event = field(default_factory=Event)  # load may begin
+    share: Share = field(default_factory=Share)
+    clients: list[Arriving] = field(default_factory=list)
+    open_loop: OpenLoop | None = None
+    supplies: Supplies | None = None
+    watchdog: Watchdog | None = None
+    teller: gevent.Greenlet | None = None
+    master: Master | None = None
+    worker: Worker | None = None
+    users: int = 0
+    refused: str = ""
     close_metrics: Callable[[], None] | None = None
-    result: tuple[Scoreboard, int] | None = None
+    result: Result | None = None
 
 
 _state = _State()
 
 
 def current_run() -> Run:
-    """The run that the users of this process belong to."""
-    assert _state.run is not None, "import jwtdrill.load in the locustfile, and start it with locust"
+    """The run that the clients of this process belong to."""
+    assert _state.run is not None, "import jwtdrill.load.users in the locustfile, and start it with locust"
     return _state.run
 
 
@@ -63,9 +78,35 @@ def draining() -> bool:
     return _state.draining
 
 
-def limit_reached(why: str) -> None:
-    """The harness, not the target, ends the load: the result will say so."""
-    _state.limit = _state.limit or why
+def await_go() -> None:
+    """Wait until the load may begin."""
+    _state.go.wait()
+
+
+def enter(client: Arriving) -> None:
+    """From now on requests may arrive for that client."""
+    _state.clients.append(client)
+
+
+def leave(client: Arriving) -> None:
+    """Nothing arrives for it any more."""
+    if client in _state.clients:
+        _state.clients.remove(client)
+
+
+def pooled_holding() -> Holding | None:
+    """The next token of the pool; None where each client holds its own."""
+    return _supplies().pooled()
+
+
+def minted(genuine: str) -> Lookahead:
+    """Fresh tokens like the genuine one."""
+    return _supplies().minted(genuine)
+
+
+def _supplies() -> Supplies:
+    assert _state.supplies is not None
+    return _state.supplies
 
 
 def _on(hook: EventHook) -> Callable[[_F], _F]:
@@ -77,38 +118,13 @@ def _on(hook: EventHook) -> Callable[[_F], _F]:
 @_on(events.init_command_line_parser)
 def _add_options(parser: LocustArgumentParser) -> None:
     """Add our options, and check all they name before Locust starts anything. Fires again with each web UI page."""
-    add = parser.add_argument
-    add(
-        "--target",
-        default="lab",
-        metavar="FILE",
-        env_var="JWTDRILL_TARGET",
-        include_in_web_ui=False,
-        help="target file of the system under test; `lab` is the running lab (default)",
-    )
-    add("--cases", default="valid", metavar="MIX", help="tokens to send, by weight: valid=9,expired=1")
-    add("--throughput", type=float, default=10.0, metavar="N", help="requests/s of each client (default 10)")
-    add(
-        "--report",
-        default="",
-        metavar="DIR",
-        include_in_web_ui=False,
-        help="write run.json there: objectives, tallies, latency, timeline",
-    )
-    add(
-        "--metrics-port",
-        type=int,
-        default=_METRICS_PORT,
-        metavar="PORT",
-        include_in_web_ui=False,
-        help=f"serve the harness's metrics to Prometheus there (default {_METRICS_PORT}, 0 for none)",
-    )
+    add_options(parser)
     if _state.run is None and not {"-h", "--help", "-V", "--version", "-l", "--list"} & set(sys.argv):
         given, _ = parser.parse_known_args()
         try:
-            _state.run = prepare(_options(given))
+            _state.run = prepare(given_options(given))
             if given.report:
-                check_report_folder(Path(given.report))
+                check_report(Path(given.report))
             # Here, before any worker is forked: an exit later on would leave them behind.
             if given.metrics_port and not given.worker and port_in_use(given.metrics_port):
                 raise BadInputError(f"--metrics-port {given.metrics_port} is in use: give another, or 0 for none")
@@ -116,99 +132,133 @@ def _add_options(parser: LocustArgumentParser) -> None:
             parser.exit(error.exit_code, f"jwtdrill: {error}\n")
 
 
-def _options(given: Any) -> Options:
-    return Options(given.target, given.cases, given.throughput, Path(given.report) if given.report else None)
-
-
 @_on(events.init)
 def _init(environment: Environment, runner: Runner, **_: Any) -> None:
     environment.stop_timeout = environment.stop_timeout or _DRAIN_SECONDS
     if isinstance(runner, MasterRunner):
-        runner.register_message(_FINAL, lambda msg, **_: _keep(msg.node_id, msg.data, final=True))
+        _state.master = Master(runner)
     elif isinstance(runner, WorkerRunner):
-        # In a greenlet of its own: to stop takes as long as the slowest request in flight.
-        runner.register_message(_DRAIN, lambda **_: None if _state.draining else runner.stop(), concurrent=True)
+        _state.worker = Worker(runner, _take_share)
     port = getattr(environment.parsed_options, "metrics_port", 0)
     if port and not isinstance(runner, WorkerRunner):
-        _state.close_metrics = serve(ScoreboardCollector(_merged, lambda: runner.user_count), port)
+        collector = ScoreboardCollector(lambda: _merged()[0], lambda: _merged()[1], lambda: runner.user_count)
+        _state.close_metrics = serve(collector, port)
     gevent.sleep(0)  # the loop's clock is as old as our imports: without this a short --run-time is cut shorter
 
 
 @_on(events.test_start)
 def _start(environment: Environment, **_: Any) -> None:
     run = current_run()
-    run.board = Scoreboard()
-    run.tokens_asked = 0
-    run.started = time.time()
-    _state.draining, _state.limit = False, ""
+    run.begin()
+    _state.draining = _state.stopped = False
+    _state.result, _state.refused = None, ""
+    _state.clients.clear()
     given = environment.parsed_options
-    if isinstance(environment.runner, MasterRunner):
-        clients = environment.runner.clients
-        _state.expected = {client.id for client in clients.ready + clients.spawning + clients.running}
-        if given is not None:
-            given.jwtdrill_workers = len(_state.expected)  # goes to every worker with the other options
     if given is not None:
-        run.share = 1 / max(1, getattr(given, "jwtdrill_workers", 1))
         try:
-            run.configure(given.cases, float(given.throughput))  # as edited in the web UI, and sent to workers
-        except (JwtdrillError, ValueError) as error:
-            sys.stderr.write(f"jwtdrill: {error}\n")
-            _state.draining, _state.limit = True, str(error)
-    _state.boards.clear()
-    _state.final.clear()
+            run.configure(given_options(given))  # as edited in the web UI, and sent to workers
+        except JwtdrillError as error:
+            _refuse(environment, str(error))
+            return
+    if _state.master is not None:
+        _state.users = 0
+        _refuse(environment, _state.master.begin())
+    else:
+        _begin_load(run)
+        if _state.worker is not None:
+            _state.worker.begin(run, _note)
+        else:
+            _state.go.set()
+    if _state.worker is None and not _state.refused:
+        _state.teller = gevent.spawn(_tell_progress)
+
+
+def _begin_load(run: Run) -> None:
+    """Get ready to send, in the process that does."""
+    _state.supplies = Supplies(run)
+    _state.watchdog = Watchdog(run.fitness)
+    if run.rate is not None:
+        dice = run.dice(_state.share.index)
+        _state.open_loop = OpenLoop(run.rate, _state.clients, run.fitness, most=most_connections(), dice=dice)
+
+
+@_on(events.spawning_complete)
+def _spawned(user_count: int, **_: Any) -> None:
+    """All clients are there: the open model's time begins. Fires again when workers come or go."""
+    _state.users = max(_state.users, user_count)
+    if _state.master is not None:
+        _state.master.begin_arrivals()
+    elif _state.worker is None and _state.open_loop is not None and not _state.open_loop.begun:
+        gevent.spawn(_begin_arrivals, _state.open_loop, Share(), 0.0)
+
+
+def _take_share(share: Share, elapsed: float | None, token_share: float) -> None:
+    """A worker's share of the load, from the master."""
+    run = current_run()
+    run.share, run.token_share = 1 / share.of, token_share
+    _state.share = share
+    _state.go.set()
+    if elapsed is not None and _state.open_loop is not None and not _state.draining:
+        gevent.spawn(_begin_arrivals, _state.open_loop, share, elapsed)
+
+
+def _begin_arrivals(loop: OpenLoop, share: Share, elapsed: float) -> None:
+    """Begin, or go on with another share, once there is a client for whom requests can arrive."""
+    loop.begun = True
+    since = time.monotonic()
+    while not _state.clients:
+        gevent.sleep(0.05)
+        if _state.draining or _state.open_loop is not loop:
+            return
+    loop.run(share, elapsed + time.monotonic() - since)
 
 
 @_on(events.test_stopping)
 def _stopping(**_: Any) -> None:
     _state.draining = True
-
-
-@_on(events.report_to_master)
-def _report(data: dict[str, Any], **_: Any) -> None:
-    data[_FIELD] = _own()
-
-
-@_on(events.worker_report)
-def _take(client_id: str, data: dict[str, Any], **_: Any) -> None:
-    _keep(client_id, data.pop(_FIELD, None), final=False)
+    if _state.open_loop is not None:
+        _state.open_loop.stop()
 
 
 @_on(events.test_stop)
-def _stop(environment: Environment, **_: Any) -> None:
-    runner = environment.runner
-    if isinstance(runner, WorkerRunner):
-        runner.send_message(_FINAL, _own())
-    elif isinstance(runner, MasterRunner):
-        for node in _missing(runner):
-            runner.send_message(_DRAIN, None, node)  # Locust itself tells them only after this listener
-        deadline = time.monotonic() + _FINAL_SECONDS
-        while _missing(runner) and time.monotonic() < deadline:
-            gevent.sleep(0.02)
+def _stop(**_: Any) -> None:
+    if _state.stopped:  # Locust says so twice where a worker is told to stop, and then to quit
+        return
+    _state.stopped = True
+    run = current_run()
+    if _state.open_loop is not None:
+        run.fitness.unanswered += _state.open_loop.drain(_DRAIN_SECONDS)
+        _state.open_loop = None
+    if _state.watchdog is not None:
+        _state.watchdog.stop()
+    _note()
+    if _state.supplies is not None:
+        _state.supplies.close()
+    _state.go.clear()
+    if _state.worker is not None:
+        _state.worker.finish(run)
+    elif _state.master is not None:
+        _state.master.finish()
+    if _state.teller is not None:
+        _state.teller.kill()
+        _state.teller = None
 
 
 @_on(events.quitting)
 def _quitting(environment: Environment, **_: Any) -> None:
-    if isinstance(environment.runner, WorkerRunner):
+    if _state.worker is not None:
         return
-    run, board = current_run(), _merged()
-    rows = judge(board, run.objectives)
-    held = all_held(rows)
-    code = 0 if held else 1
-    lost = sorted(_state.expected - _state.final) if isinstance(environment.runner, MasterRunner) else []
-    if lost:
-        _state.limit = f"{len(lost)} worker(s) ended without their last results"
-    if not board.total:
-        _state.limit = _state.limit or "nothing was sent"
-    if _state.limit:
-        code = HarnessLimitError.exit_code
-    environment.process_exit_code = code
-    _state.result = (board, code)
     if _state.close_metrics is not None:
         _state.close_metrics()
         _state.close_metrics = None
-    if run.options.report is not None:
+    if _state.refused:
+        environment.process_exit_code = BadInputError.exit_code
+        return
+    result = _state.result = _finished(environment)
+    environment.process_exit_code = result.outcome.exit_code
+    if result.run.options.report is not None:
         try:
-            write_report(run.options.report, run, board, rows, held=code == 0)
+            write(result.run.options.report, result)
         except JwtdrillError as error:
             sys.stderr.write(f"jwtdrill: {error}\n")
             environment.process_exit_code = error.exit_code
@@ -219,38 +269,78 @@ def _quit(**_: Any) -> None:
     """After Locust's own summary, so that ours is what one sees last."""
     if _state.result is None:
         return
-    board, code = _state.result
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    for part in summary(board, judge(board, current_run().objectives), code, _state.limit):
+    for part in summary(_state.result):
         console.print(part)
     _state.result = None
 
 
-def _own() -> dict[str, Any]:
-    """This process's results, for the wire."""
-    run = current_run()
-    return {"board": run.board.state(), "limit": _state.limit}
-
-
-def _keep(node: str, data: dict[str, Any] | None, *, final: bool) -> None:
-    if not data:
+def _refuse(environment: Environment, why: str) -> None:
+    """Say why this load does not begin, and end it before anything is sent."""
+    if not why:
         return
-    _state.boards[node] = data["board"]
-    _state.limit = _state.limit or data["limit"]
-    if final:
-        _state.final.add(node)
+    _state.refused = why
+    _state.draining = True
+    sys.stderr.write(f"jwtdrill: {why}\n")
+    runner, given = environment.runner, environment.parsed_options
+    if runner is not None:
+        gevent.spawn(runner.quit if given is not None and given.headless else runner.stop)
 
 
-def _missing(runner: MasterRunner) -> set[str]:
-    alive = {client.id for client in runner.clients.all if client.state != STATE_MISSING}
-    return (_state.expected & alive) - _state.final
+def _note() -> None:
+    """Bring the fitness of this process up to date."""
+    if _state.supplies is not None:
+        _state.supplies.note(current_run().fitness)
 
 
-def _merged() -> Scoreboard:
-    """The results of all processes."""
-    if not _state.boards:
-        return current_run().board
-    board = Scoreboard()
-    for state in list(_state.boards.values()):
-        board.merge(state)
-    return board
+def _merged() -> tuple[Scoreboard, Fitness]:
+    """The results of all processes so far."""
+    run = current_run()
+    if _state.master is None:
+        _note()
+        return run.board, run.fitness
+    board, fitness = Scoreboard(), Fitness()
+    fitness.merge(_state.master.lost.state())
+    for node in list(_state.master.nodes.values()):
+        board.merge(node.board.state())
+        if node.fitness is not None:
+            fitness.merge(node.fitness)
+    return board, fitness
+
+
+def _finished(environment: Environment) -> Result:
+    run = current_run()
+    board, fitness = _merged()
+    if not board.total:
+        fitness.stop_because("nothing was sent: see the messages above")
+    rows = judge(board, run.objectives)
+    latency = board.merged_latency(lambda _: True)
+    p99 = quantile(latency, 0.99) / 1e6 if latency.get_total_count() else 0.0
+    why = problems(fitness, open_model=run.rate is not None, p99=p99)
+    gone = _state.master.gone if _state.master is not None else {}
+    return Result(
+        run=run,
+        scenario=Path(str(environment.locustfile or "")).name,
+        users=_state.users,
+        processes=len(_state.master.nodes) if _state.master is not None else 1,
+        ended=time.time(),
+        board=board,
+        fitness=fitness,
+        rows=rows,
+        outcome=outcome(rows, why),
+        problems=why,
+        doubt=doubt(fitness, p99),
+        lost=[Lost(name, node.untold) for name, node in sorted(gone.items())],
+    )
+
+
+def _tell_progress() -> None:
+    began = last = time.monotonic()
+    before = 0
+    while True:
+        gevent.sleep(_PROGRESS_SECONDS)
+        board, _ = _merged()
+        now = time.monotonic()
+        rows = judge(board, current_run().objectives)
+        sys.stderr.write(progress(now - began, board, before, now - last, rows) + "\n")
+        before, last = board.total, now

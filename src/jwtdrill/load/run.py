@@ -1,20 +1,21 @@
 """One load run: its target, what was drawn from it, and what may be asked of it. Knows nothing of Locust."""
 
-import json
+import random
+import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from jwtdrill import __version__
 from jwtdrill.catalog.objectives import Objective, objectives
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
-from jwtdrill.load.scoreboard import Scoreboard, tallies
-from jwtdrill.load.verdict import Row
+from jwtdrill.load.arrivals import Rate, Spacing
+from jwtdrill.load.fitness import Fitness
+from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
@@ -22,46 +23,93 @@ from jwtdrill.tokens.cases import Case, Need, parse_mix
 from jwtdrill.tokens.keys import SigningKey
 from jwtdrill.tokens.minter import Minter
 
+_MOST_POOLED = 100_000
+
+
+class Reuse(StrEnum):
+    """How long an access token is used: by one client until near its expiry, by all from a pool, or once."""
+
+    CLIENT = "client"
+    POOL = "pool"
+    FRESH = "fresh"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for. throughput: requests/s of each simulated client."""
+    """What the user asked for, as it was written.
+
+    throughput: requests/s of each simulated client of the closed model; rate: of all together, of the open one.
+    """
 
     target: str
     cases: str = "valid"
     throughput: float = 10.0
+    rate: str = ""
+    arrivals: str = Spacing.POISSON
+    tokens: str = Reuse.CLIENT
+    seed: int | None = None
     report: Path | None = None
 
 
 @dataclass
 class Run:
-    """Everything that users of one process share."""
+    """Everything that the clients of one process share."""
 
     options: Options
     target: Target
     endpoints: Endpoints
     objectives: tuple[Objective, ...]
     calls: list[Call]
-    client_credentials: ClientCredentials | None
+    client_credentials: ClientCredentials
     jwt_bearer: JwtBearer | None
     signer: Minter | None
     tls: ssl.SSLContext
     mix: dict[Case, int] = field(default_factory=dict)
     throughput: float = 1.0
-    share: float = 1.0  # of the target's limits that this process may use: one of so many workers
+    rate: Rate | None = None
+    spacing: Spacing = Spacing.POISSON
+    reuse: Reuse = Reuse.CLIENT
+    pooled: int = 0
+    share: float = 1.0  # of the target's limit of rate that this process may use now
+    token_share: float = 1.0  # of its limit of tokens: fixed at the beginning, so that it holds whoever dies
     board: Scoreboard = field(default_factory=Scoreboard)
+    fitness: Fitness = field(default_factory=Fitness)
     tokens_asked: int = 0
     started: float = field(default_factory=time.time)
 
-    def configure(self, cases: str, throughput: float) -> None:
-        """Take what to send, at the beginning or from the web UI's form. Raises BadInputError."""
-        if throughput <= 0:
-            raise BadInputError(f"--throughput must be more than 0, not {throughput:g}")
-        mix = parse_mix(cases)
+    def configure(self, options: Options) -> None:
+        """Take what to send and how, at the beginning or from the web UI's form. Raises BadInputError."""
+        if options.throughput <= 0:
+            raise BadInputError(f"--throughput must be more than 0, not {options.throughput:g}")
+        rate = Rate.parse(options.rate) if options.rate else None
+        limit = self.target.limits.rate
+        if rate is not None and rate.peak > limit:
+            raise BadInputError(
+                f"--rate {options.rate}: reaches {rate.peak:g} requests/s, and {self.target.path} allows {limit:g} "
+                "(rate under [limits])"
+            )
+        reuse, pooled = _parse_reuse(options.tokens)
+        spacing = _parse_spacing(options.arrivals)
+        mix = parse_mix(options.cases)
         for case in mix:
             if case.needs is Need.SIGNER and self.signer is None:
                 raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
-        self.mix, self.throughput = mix, throughput
+        self.options, self.mix, self.throughput = options, mix, options.throughput
+        self.rate, self.spacing, self.reuse, self.pooled = rate, spacing, reuse, pooled
+
+    def begin(self) -> None:
+        """Forget what an earlier load of this process saw."""
+        self.board = Scoreboard()
+        self.fitness = Fitness()
+        self.tokens_asked = 0
+        self.started = time.time()
+
+    def dice(self, process: int) -> random.Random | None:
+        """What Poisson arrivals are drawn with in that process; None where arrivals are evenly spread."""
+        if self.spacing is Spacing.CONSTANT:
+            return None
+        seed = self.options.seed
+        return random.Random(None if seed is None else f"{seed}/{process}")  # noqa: S311 - not a secret
 
     def pace(self, users: int) -> float:
         """Seconds from one request of a client to its next, with so many clients here: as asked, within the limit."""
@@ -69,7 +117,7 @@ class Run:
 
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""
-        if self.tokens_asked >= self.target.limits.tokens * self.share:
+        if self.tokens_asked >= self.target.limits.tokens * self.token_share:
             return False
         self.tokens_asked += 1
         return True
@@ -81,6 +129,7 @@ def prepare(options: Options) -> Run:
     target.refuse_production("load")
     client = target.require_clients()[0]
     calls = [Call(resource) for resource in target.require_resources()]
+    wanted = objectives(target.objectives_path)
     endpoints = discover(target)
     require_keys(target, endpoints)
     identity = ClientIdentity(client, target, endpoints)
@@ -88,65 +137,35 @@ def prepare(options: Options) -> Run:
         options=options,
         target=target,
         endpoints=endpoints,
-        objectives=objectives(target.objectives_path),
+        objectives=wanted,
         calls=calls,
         client_credentials=ClientCredentials(identity),
         jwt_bearer=JwtBearer(identity) if identity.minter is not None else None,
         signer=_signer(target),
         tls=tls_context(target),
     )
-    run.configure(options.cases, options.throughput)
+    run.configure(options)
     return run
 
 
-def write_report(folder: Path, run: Run, board: Scoreboard, rows: Sequence[Row], held: bool) -> None:
-    """Write `run.json`: verdict, objectives, tallies, latency and timeline. Raises BadInputError."""
-    content: dict[str, Any] = {
-        "jwtdrill": __version__,
-        "environment": run.target.environment,
-        "issuer": run.endpoints.issuer,
-        "started": run.started,
-        "held": held,
-        "objectives": [row.to_json() for row in rows],
-        "tallies": tallies(board.counts),
-        "latency": [
-            {
-                **stream._asdict(),
-                "count": histogram.get_total_count(),
-                "milliseconds": {
-                    f"p{p:g}": histogram.get_value_at_percentile(p) / 1e3 for p in (50, 90, 95, 99, 99.9, 100)
-                },
-            }
-            for stream, histogram in sorted(board.latency.items())
-        ],
-        "timeline": [
-            {
-                "time": at,
-                "tallies": tallies(second.counts),
-                "latency_sum": second.latency_sum,
-                "latency_max": second.latency_max,
-            }
-            for at, second in sorted(board.timeline.items())
-        ],
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / ".run.json.new"
-        fresh.write_text(json.dumps(content, indent=1))
-        fresh.replace(folder / "run.json")
-    except OSError as error:
-        raise BadInputError(f"--report {folder}: cannot be written: {error.strerror}") from None
+def _parse_reuse(text: str) -> tuple[Reuse, int]:
+    if found := re.fullmatch(r"pool:(\d{1,6})", text):
+        size = int(found[1])
+        if 0 < size <= _MOST_POOLED:
+            return Reuse.POOL, size
+    if text in (Reuse.CLIENT, Reuse.FRESH):
+        return Reuse(text), 0
+    raise BadInputError(f"--tokens {text}: choose client, fresh or pool:N (N from 1 to {_MOST_POOLED})")
 
 
-def check_report_folder(folder: Path) -> None:
-    """Raises BadInputError when a report could not be written there, before any load."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise BadInputError(f"--report {folder}: cannot be written: {error.strerror}") from None
+def _parse_spacing(text: str) -> Spacing:
+    if text not in set(Spacing):
+        raise BadInputError(f"--arrivals {text}: choose {_either(Spacing)}")
+    return Spacing(text)
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(names)
 
 
 def _signer(target: Target) -> Minter | None:

@@ -2,100 +2,161 @@
 
 import random
 import time
-from collections.abc import Mapping
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, constant_pacing
-from locust.exception import StopUser
+from locust.exception import CatchResponseError, StopUser
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
 from jwtdrill.flows.token import ClientCredentials, Grant, JwtBearer
 from jwtdrill.load import plugin
-from jwtdrill.load.run import Run
+from jwtdrill.load.fitness import TROUBLE, Missed
+from jwtdrill.load.holding import Holding
+from jwtdrill.load.lookahead import DryError
+from jwtdrill.load.open_loop import take_due
+from jwtdrill.load.run import Reuse, Run
 from jwtdrill.load.scoreboard import Tally
-from jwtdrill.tokens.cases import Case, Material
+from jwtdrill.load.sender import Sender, most_connections
+from jwtdrill.load.verdict import VALID
+from jwtdrill.tokens.cases import Case
+from jwtdrill.tokens.reading import kid_of
 
-VALID = "valid"
 _TIMEOUT = 10.0
-_RENEW = (0.6, 0.85)  # share of a token's lifetime after which a client renews it: spread, as in a real fleet
+_FOR_EVER = 1e6  # seconds that a client of the open model sleeps: its requests are started by their arrival
+_RETRY = 1.0
 
 
 class Client(FastHttpUser):
-    """One client of the target, at the pace of `--throughput`."""
+    """One client of the target. In the closed model at the pace of `--throughput`, in the open one as `--rate` says."""
 
     abstract = True
     host = "http://target.invalid"  # every request has its own absolute URL
     insecure = False  # certificates are checked
-    concurrency = 1
-    max_redirects = 0  # a redirect is an answer to be judged
-    max_retries = 0
-    network_timeout = _TIMEOUT
-    connection_timeout = _TIMEOUT
 
     def __init__(self, environment: Any) -> None:
         self.shared: Run = plugin.current_run()
         self.ssl_context_factory = lambda **_: self.shared.tls
         super().__init__(environment)
-        # A status is judged by its flow; to Locust's client none is an error.
-        vars(self.client.client)["valid_response_codes"] = frozenset(range(100, 600))
+        self._arrival_tasks: list[Any] = self.tasks
+        open_model = self.shared.rate is not None
+        if open_model:
+            self.tasks = [Client._await_arrivals]
+        # One at a time, and a renewal beside it; in the open model as many as come.
+        self.sender = Sender(self.shared.tls, most=most_connections() if open_model else 2, timeout=_TIMEOUT)
+
+    def prepare(self) -> bool:
+        """Get what is needed before the first arrival; False when it is not to be had now."""
+        return True
+
+    def arrive(self) -> None:
+        """Do one task, in a greenlet of its own, because a request is due."""
+        try:
+            random.choice(self._arrival_tasks)(self)  # noqa: S311 - not a secret
+        except StopUser:
+            return
 
     def wait_time(self) -> float:
         """Seconds until the next task, so that the client keeps its rate, and all together the target's limit."""
+        if self.shared.rate is not None:
+            return _FOR_EVER
         runner = self.environment.runner
         users = runner.user_count if runner is not None else 1
         wait: float = constant_pacing(self.shared.pace(users))(self)
         return wait
 
-    def send(self, name: str, case: str, resource: str, expected: Expected, request: Request, flow: Any) -> Response:
-        """Send, let the flow judge, and count. Locust's failures are wrong verdicts and errors, nothing else."""
-        if plugin.draining():
+    def start(self, group: Any) -> Any:
+        """Locust's own, when the load may begin."""
+        plugin.await_go()
+        return super().start(group)
+
+    def stop(self, force: bool = False) -> Any:
+        """Locust's own; nothing arrives for a client that stops."""
+        plugin.leave(self)
+        return super().stop(force)
+
+    def send(
+        self, name: str, case: str, resource: str, expected: Expected, request: Request, flow: Any, kid: str = ""
+    ) -> Response:
+        """Send, let the flow judge, and count. Locust's failures are wrong verdicts and errors, nothing else.
+
+        The latency of the first request of an arrival counts from when it was due. kid: of the key that signed.
+        """
+        due = take_due()
+        if due is None and plugin.draining():
             raise StopUser
+        shared = self.shared
         started = time.perf_counter()
-        with self.client.request(
-            request.method,
-            request.url,
+        try:
+            response = self.sender.send(request)
+        except gevent.GreenletExit:
+            shared.fitness.unanswered += 1
+            raise
+        latency = time.perf_counter() - (started if due is None else due)
+        if due is not None:
+            shared.fitness.started(started - due)
+        judged: Judgement = flow.judge(response)
+        verdict = judged.verdict
+        if response.error in TROUBLE:
+            shared.fitness.trouble[response.error] = shared.fitness.trouble.get(response.error, 0) + 1
+        shared.board.add(Tally(name, case, resource, expected, verdict), latency, (shared.endpoints.issuer, kid))
+        failure = (
+            None
+            if held(expected, verdict)
+            else CatchResponseError(f"{case} token {verdict}, expected {expected} ({judged.remark})")
+        )
+        self.environment.events.request.fire(
+            request_type=request.method,
             name=f"{name} {resource} {case}",
-            headers=dict(request.headers),
-            data=request.body.decode() if request.body is not None else None,
-            catch_response=True,
-            allow_redirects=False,
-        ) as answer:
-            latency = time.perf_counter() - started
-            response = _plain(answer)
-            judged: Judgement = flow.judge(response)
-            self.shared.board.add(Tally(name, case, resource, expected, judged.verdict), latency)
-            if held(expected, judged.verdict):
-                answer.success()
-            else:
-                answer.failure(f"{case} token {judged.verdict}, expected {expected} ({judged.remark})")
+            response_time=latency * 1e3,
+            response_length=len(response.body),
+            exception=failure,
+            context={},
+            response=None,
+            url=request.url,
+        )
         return response
 
     def ask(self, flow: ClientCredentials | JwtBearer) -> Grant | None:
         """Ask the issuer for a token. Ends the client when the target file's limit of tokens is reached."""
         if not self.shared.ask_token():
-            plugin.limit_reached("limits.tokens of the target file is used up")
+            self.shared.fitness.stop_because("limits.tokens of the target file is used up: raise it, or send less")
             raise StopUser
-        response = self.send(flow.name, VALID, "token endpoint", Expected.ACCEPTED, flow.request(), flow)
+        try:
+            request = flow.request()
+        except DryError:
+            self.shared.fitness.miss(Missed.NOT_SIGNED)
+            return None
+        response = self.send(flow.name, VALID, "token endpoint", Expected.ACCEPTED, request, flow)
         return flow.grant(response) if flow.judge(response).verdict is Verdict.ACCEPTED else None
+
+    def _await_arrivals(self) -> None:
+        while not self.prepare():
+            gevent.sleep(_RETRY)
+        plugin.enter(self)
 
 
 class TokenHolder(Client):
-    """A client that holds a token until near its expiry and calls resources with it."""
+    """A client that calls resources with tokens: one held until near its expiry, or as `--tokens` says."""
 
     abstract = True
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._grant: Grant | None = None
-        self._renew_at = 0.0
-        self._forged: dict[str, str] = {}
+        self._own = Holding()
         self._cases = list(self.shared.mix)
         self._weights = list(self.shared.mix.values())
 
+    def prepare(self) -> bool:
+        """Get the first token."""
+        return self._holding().token(self._ask) is not None
+
     def pick_case(self) -> Case:
         """A case, as often as `--cases` asks for it."""
+        if len(self._cases) == 1:
+            return self._cases[0]
         return random.choices(self._cases, self._weights)[0]  # noqa: S311 - not a secret
 
     def pick_call(self) -> Call:
@@ -104,37 +165,37 @@ class TokenHolder(Client):
 
     def call(self, call: Call, case: Case) -> None:
         """Call the resource with a token of that case; without a token, get one first."""
-        token = self.token()
+        holding = self._holding()
+        token = holding.token(self._ask)
         if token is None:
+            self.shared.fitness.miss(Missed.NO_TOKEN)
             return
-        if case.id != VALID:
-            if case.id not in self._forged:
-                self._forged[case.id] = case.forge(Material(token, self.shared.signer))
-            token = self._forged[case.id]
-        self.send(call.name, case.id, call.resource.label, case.expected, call.request(token), call)
-
-    def token(self) -> str | None:
-        """The token at hand, renewed before it runs out; None while the issuer gives none."""
-        if self._grant is None or time.monotonic() >= self._renew_at:
-            assert self.shared.client_credentials is not None
-            fresh = self.ask(self.shared.client_credentials)
+        kid = holding.kid
+        if self.shared.reuse is Reuse.FRESH:
+            fresh = self._fresh(token)
             if fresh is None:
-                if time.monotonic() >= self._renew_at + (self._grant.lifetime * 0.1 if self._grant else 0):
-                    self._grant = None
-                return self._grant.token if self._grant else None
-            self._grant = fresh
-            self._forged.clear()
-            # The first renewal comes at any time, so that tokens of all ages are about from the beginning.
-            least, most = _RENEW if self._renew_at else (0.0, _RENEW[1])
-            self._renew_at = time.monotonic() + fresh.lifetime * random.uniform(least, most)  # noqa: S311
-        return self._grant.token
+                return
+            token, kid, holding = fresh, kid_of(fresh), Holding()
+        if case.id != VALID:
+            token = holding.forged(case, token, self.shared.signer)
+        self.send(call.name, case.id, call.resource.label, case.expected, call.request(token), call, kid)
 
+    def _holding(self) -> Holding:
+        return plugin.pooled_holding() or self._own
 
-def _plain(answer: Any) -> Response:
-    status = answer.status_code or 0
-    # A body that breaks off leaves its status in place, and its error here alone.
-    error = answer.error if status == 0 else answer.request_meta.get("exception")
-    if status == 0 or error is not None:
-        return Response(0, error=type(error).__name__ if error is not None else "no answer")
-    headers: Mapping[str, str] = {name.lower(): value for name, value in (answer.headers or {}).items()}
-    return Response(status, headers, answer.content or b"")
+    def _ask(self) -> Grant | None:
+        try:
+            return self.ask(self.shared.client_credentials)
+        except StopUser:
+            return None
+
+    def _fresh(self, genuine: str) -> str | None:
+        """A token that nobody has used: minted where we may hold the signing key, else asked for."""
+        if self.shared.signer is None:
+            grant = self._ask()
+            return grant.token if grant is not None else None
+        try:
+            return plugin.minted(genuine).take()
+        except DryError:
+            self.shared.fitness.miss(Missed.NOT_SIGNED)
+            return None

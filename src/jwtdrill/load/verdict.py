@@ -1,27 +1,54 @@
 """Whether the objectives held in a load run, and by how much: pure functions from a scoreboard to rows."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
+
+from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.objectives import Indicator, Objective
 from jwtdrill.catalog.verdicts import Expected, Verdict
-from jwtdrill.load.scoreboard import Scoreboard, Tally
+from jwtdrill.load.scoreboard import Scoreboard, Stream, Tally
 
 TOKEN_FLOWS = frozenset(("client_credentials", "jwt_bearer"))
 CALL = "call"
+VALID = "valid"
+CONFIDENCE = 0.95
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+
+
+class Outcome(StrEnum):
+    """How a load run ended."""
+
+    HELD = "held"
+    VIOLATED = "violated"
+    INVALID = "invalid"  # the harness set the pace: nothing is said of the target
+
+    @property
+    def exit_code(self) -> int:
+        """For scripts."""
+        return {"held": 0, "violated": 1, "invalid": 3}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One objective: what was wanted, what was measured (None: nothing to measure), over how many answers."""
+    """One objective: what was wanted, what was measured (None: nothing to measure), over how many answers.
+
+    interval: the 95 % confidence interval of what was measured, as if answers were independent. sure: whether all of
+    it lies on the same side of what was wanted.
+    """
 
     name: str
     requirement: str
     wanted: str
     measured: str | None
+    interval: str
     by: str
     held: bool
+    sure: bool
     events: int
 
     def to_json(self) -> dict[str, Any]:
@@ -34,56 +61,128 @@ def judge(board: Scoreboard, objectives: Iterable[Objective]) -> list[Row]:
     return [_false_accepts(board), *(_row(board, objective) for objective in objectives)]
 
 
-def all_held(rows: Iterable[Row]) -> bool:
-    """Whether every objective that could be measured held."""
-    return all(row.held for row in rows)
+def outcome(rows: Iterable[Row], problems: Iterable[str]) -> Outcome:
+    """The verdict. A bad token that was let in is a fact, whatever the harness was fit for."""
+    rows = list(rows)
+    if not rows[0].held:
+        return Outcome.VIOLATED
+    if any(problems):
+        return Outcome.INVALID
+    return Outcome.HELD if all(row.held for row in rows) else Outcome.VIOLATED
+
+
+def wilson(good: int, total: int) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), which is right near 0 and 1 too."""
+    share = good / total
+    centre = (share + _Z**2 / (2 * total)) / (1 + _Z**2 / total)
+    half = _Z / (1 + _Z**2 / total) * math.sqrt(share * (1 - share) / total + _Z**2 / (4 * total**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def quantile(histogram: HdrHistogram, share: float) -> float:
+    """The least value, in the histogram's unit, that at least this share of all values does not exceed."""
+    return _at_rank(histogram, share * histogram.get_total_count())
+
+
+def quantile_interval(histogram: HdrHistogram, share: float) -> tuple[float, float]:
+    """Where that quantile lies, in the histogram's unit, by the binomial ranks of its order statistics."""
+    total = histogram.get_total_count()
+    half = _Z * math.sqrt(total * share * (1 - share))
+    return _at_rank(histogram, total * share - half), _at_rank(histogram, total * share + half)
+
+
+def _at_rank(histogram: HdrHistogram, rank: float) -> float:
+    total = histogram.get_total_count()
+    whole = min(total, max(1, math.ceil(rank - 1e-9)))
+    value: float = histogram.get_value_at_percentile(100 * whole / total)
+    return value
 
 
 def _false_accepts(board: Scoreboard) -> Row:
     tried = board.count(lambda t: t.expected is Expected.REJECTED)
     let_in = board.count(lambda t: t.false_accept)
     measured = str(let_in) if tried else None
-    return Row("False accepts", "M3", "0", measured, f"+{let_in}" if let_in else "", let_in == 0, tried)
+    return Row("False accepts", "M3", "0", measured, "", f"+{let_in}" if let_in else "", let_in == 0, True, tried)
 
 
 def _row(board: Scoreboard, objective: Objective) -> Row:
-    if objective.indicator is Indicator.VERIFICATION_LATENCY:
-        return _latency_row(board, objective)
-    flows = TOKEN_FLOWS if objective.indicator is Indicator.ISSUANCE_SUCCESS else frozenset((CALL,))
+    match objective.indicator:
+        case Indicator.VERIFICATION_LATENCY:
+            return _latency_row(board, objective, frozenset((CALL,)))
+        case Indicator.ISSUANCE_LATENCY:
+            return _latency_row(board, objective, TOKEN_FLOWS)
+        case Indicator.ISSUANCE_SUCCESS:
+            return _success_row(board, objective, TOKEN_FLOWS)
+        case Indicator.VERIFICATION_SUCCESS:
+            return _success_row(board, objective, frozenset((CALL,)))
+        case Indicator.FALSE_REJECTS:
+            sent = board.count(lambda t: t.expected is Expected.ACCEPTED and t.verdict is not Verdict.THROTTLED)
+            wrong = board.count(lambda t: t.false_reject)
+            return _share_row(objective, sent - wrong, sent, f"≤ {objective.budget:.4%}", of_bad=True)
+        case Indicator.ERRORS:
+            sent = board.count(lambda t: t.verdict is not Verdict.THROTTLED)
+            wrong = board.count(lambda t: t.verdict is Verdict.ERRORED)
+            return _share_row(objective, sent - wrong, sent, f"≤ {objective.budget:.4%}", of_bad=True)
 
+
+def _success_row(board: Scoreboard, objective: Objective, flows: frozenset[str]) -> Row:
     def counts(tally: Tally) -> bool:
         """Good requests that got an answer; one that was asked to wait says nothing of the objective."""
         return tally.flow in flows and tally.expected is Expected.ACCEPTED and tally.verdict is not Verdict.THROTTLED
 
     total = board.count(counts)
     good = board.count(lambda t: counts(t) and t.verdict is Verdict.ACCEPTED)
-    return _share_row(objective, good, total, f"≥ {objective.objective:.4%} succeed")
+    return _share_row(objective, good, total, f"≥ {objective.objective:.4%}")
 
 
-def _latency_row(board: Scoreboard, objective: Objective) -> Row:
+def _latency_row(board: Scoreboard, objective: Objective, flows: frozenset[str]) -> Row:
+    """The objective's share as a percentile: that many are within the threshold when the percentile is."""
     assert objective.threshold is not None
-    histogram = board.merged_latency(lambda stream: stream.flow == CALL and stream.case == "valid")
+
+    def counts(stream: Stream) -> bool:
+        return stream.flow in flows and stream.case == VALID
+
+    histogram = board.merged_latency(counts)
     total = histogram.get_total_count()
-    bound = int(objective.threshold * 1e6)
-    quick = sum(
-        item.count_added_in_this_iter_step
-        for item in histogram.get_recorded_iterator()
-        if item.value_iterated_to <= histogram.get_highest_equivalent_value(bound)
-    )
-    return _share_row(objective, quick, total, f"≥ {objective.objective:.2%} within {objective.threshold * 1e3:g} ms")
-
-
-def _share_row(objective: Objective, good: int, total: int, wanted: str) -> Row:
+    percentile = f"p{objective.objective * 100:g}"
+    wanted = f"{percentile} ≤ {objective.threshold * 1e3:g} ms"
     if not total:
-        return Row(objective.title, objective.requirement, wanted, None, "", True, 0)
-    share = good / total
-    difference = share - objective.objective
+        return _not_measured(objective, wanted)
+    bound = histogram.get_highest_equivalent_value(int(objective.threshold * 1e6))
+    measured = quantile(histogram, objective.objective)
+    low, high = quantile_interval(histogram, objective.objective)
     return Row(
         objective.title,
         objective.requirement,
         wanted,
-        f"{share:.4%}",
-        f"{difference:+.4%}",
-        share >= objective.objective,
+        f"{measured / 1e3:.3g} ms",
+        f"{low / 1e3:.3g} to {high / 1e3:.3g} ms",
+        f"{measured / 1e3 - objective.threshold * 1e3:+.3g} ms",
+        measured <= bound,
+        high <= bound or low > bound,
         total,
     )
+
+
+def _share_row(objective: Objective, good: int, total: int, wanted: str, *, of_bad: bool = False) -> Row:
+    if not total:
+        return _not_measured(objective, wanted)
+    share = good / total
+    low, high = wilson(good, total)
+    shown = [1 - value for value in (share, high, low)] if of_bad else [share, low, high]
+    difference = objective.objective - share if of_bad else share - objective.objective
+    return Row(
+        objective.title,
+        objective.requirement,
+        wanted,
+        f"{shown[0]:.4%}",
+        f"{shown[1]:.4%} to {shown[2]:.4%}",
+        f"{difference:+.4%}",
+        share >= objective.objective,
+        low >= objective.objective or high < objective.objective,
+        total,
+    )
+
+
+def _not_measured(objective: Objective, wanted: str) -> Row:
+    return Row(objective.title, objective.requirement, wanted, None, "", "", True, True, 0)

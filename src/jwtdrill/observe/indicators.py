@@ -35,14 +35,21 @@ def events(objective: Objective, window: str) -> Events:
         case Indicator.VERIFICATION_SUCCESS:
             return Events(_verification_failures(window), _rate(metrics.VERIFICATION.name, SUCCESS, window))
         case Indicator.VERIFICATION_LATENCY:
-            name = metrics.VERIFICATION_DURATION.name
-            quick = _rate(f"{name}_bucket", f'le="{objective.threshold}"', window)
-            return Events(f"{_rate(f'{name}_count', '', window)}\n- {quick}", quick)
+            return _latency(metrics.VERIFICATION_DURATION.name, objective, window)
+        case Indicator.ISSUANCE_LATENCY:
+            return _latency(metrics.ISSUANCE_DURATION.name, objective, window)
+        case Indicator.FALSE_REJECTS | Indicator.ERRORS:
+            raise ValueError(f"{objective.indicator} is no indicator of running services")
 
 
 def canary_fails(window: str) -> str:
     """A vector of the issuers and environments whose canary fails."""
     return f"({_rate(metrics.CANARY.name, FAILURE, window)} > 0)"
+
+
+def _latency(name: str, objective: Objective, window: str) -> Events:
+    quick = _rate(f"{name}_bucket", f'le="{objective.threshold}"', window)
+    return Events(f"{_rate(f'{name}_count', '', window)}\n- {quick}", quick)
 
 
 def _verification_failures(window: str) -> str:

@@ -1,11 +1,13 @@
 """Mints tokens from typed claims (RFC 7519 section 4.1)."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
+from jwt.algorithms import get_default_algorithms
+from jwt.utils import base64url_encode
 
 from jwtdrill.tokens.keys import SigningKey
 
@@ -47,12 +49,17 @@ class Claims:
         return {name: value for name, value in members.items() if value is not None} | dict(self.extra)
 
 
-@dataclass(frozen=True, slots=True)
 class Minter:
-    """Signs what it is told to, true or not. `typ`: of the header (`at+jwt` for RFC 9068 access tokens)."""
+    """Signs what it is told to, true or not. `typ`: of the header (`at+jwt` for RFC 9068 access tokens).
 
-    key: SigningKey
-    typ: str = "at+jwt"
+    The signature is PyJWT's; the header is encoded once, since a load test mints by the thousand.
+    """
+
+    def __init__(self, key: SigningKey, typ: str = "at+jwt") -> None:
+        self.key = key
+        self.typ = typ
+        self._algorithm = get_default_algorithms()[key.alg]
+        self._header = base64url_encode(_compact({"alg": key.alg, "kid": key.kid, "typ": typ})) + b"."
 
     def mint(self, claims: Claims) -> str:
         """A signed token in compact form."""
@@ -60,4 +67,9 @@ class Minter:
 
     def mint_payload(self, payload: Mapping[str, Any]) -> str:
         """As `mint`, for claims that are no longer well typed."""
-        return jwt.encode(dict(payload), self.key.private, self.key.alg, headers={"kid": self.key.kid, "typ": self.typ})
+        signed = self._header + base64url_encode(_compact(payload))
+        return (signed + b"." + base64url_encode(self._algorithm.sign(signed, self.key.private))).decode()
+
+
+def _compact(members: Mapping[str, Any]) -> bytes:
+    return json.dumps(members, separators=(",", ":")).encode()

@@ -1,0 +1,141 @@
+"""Plots over time and of percentiles, as SVG that needs no script: what the reports of load runs and drills share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from jwtdrill.load.result import Result
+from jwtdrill.load.scoreboard import Second
+from jwtdrill.load.verdict import quantile
+
+WIDTH = 720
+MARGIN = 220  # pixels left of every plot, so that all share one axis
+SERIES = ("#2563eb", "#d97706", "#0d9488", "#7c3aed", "#be123c", "#4d7c0f", "#0369a1", "#a16207")
+_CURVE = (0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 1.0)
+Rows = list[dict[str, Any]]
+
+
+def run_svg(result: Result) -> str:
+    """The plots of one load run: answers/s by verdict, latency over time, and by percentile."""
+    board = result.board
+    timeline = dict(sorted(board.timeline.items()))
+    if not timeline:
+        return ""
+    begin, width = min(timeline), board.second_width
+    end = max(timeline) + width - begin
+    return to_svg(
+        [
+            panel(_rates(timeline, begin, width), "Answers/s by verdict", 110, end),
+            panel(_latency(timeline, begin), "Latency, ms", 110, end, axis="seconds from the beginning"),
+            _percentiles(result),
+        ]
+    )
+
+
+def to_svg(parts: Sequence[Any]) -> str:
+    """Plots one above the other, as one picture."""
+    chart = (
+        alt.vconcat(*parts, spacing=14)
+        .resolve_scale(color="independent", x="independent")
+        .configure(font="system-ui, sans-serif", background="white")
+        .configure_view(stroke="#d4d4d8")
+        .configure_axis(gridColor="#ececef", labelColor="#52525b", titleColor="#27272a")
+    )
+    svg: str = vl_convert.vegalite_to_svg(chart.to_json())
+    return svg
+
+
+def panel(
+    rows: Rows,
+    title: str,
+    height: int,
+    end: float,
+    *,
+    below: Any = None,
+    domain: tuple[float, float] | None = None,
+    rule: float | None = None,
+    axis: str | None = None,
+) -> Any:
+    """Lines over time from `at`, `value` and `series` of each row; `below` them another chart, `rule` a dashed line."""
+    scale = alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True)
+    lines = (
+        alt.Chart(data(rows))
+        .mark_line(strokeWidth=1.6, interpolate="step-after" if domain else "linear")
+        .encode(
+            x=alt.X("at:Q", title=axis, scale=alt.Scale(domain=[0, end])),
+            y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(minExtent=MARGIN)),
+            color=alt.Color("series:N", title=None, scale=alt.Scale(range=list(SERIES))),
+        )
+    )
+    layers = [lines] if below is None else [below, lines]
+    if rule is not None:
+        mark = alt.Chart(data([{"value": rule}])).mark_rule(strokeDash=[4, 3], color="#b91c1c")
+        layers.append(mark.encode(y="value:Q"))
+    return alt.layer(*layers).properties(width=WIDTH, height=height, title=heading(title))
+
+
+def heading(title: str) -> Any:
+    """A plot's title."""
+    return alt.Title(title, anchor="start", fontSize=12)
+
+
+def data(rows: Rows) -> Any:
+    """Rows as a chart's data."""
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def _rates(timeline: Mapping[int, Second], begin: int, width: int) -> Rows:
+    verdicts = sorted({tally.verdict for second in timeline.values() for tally in second.counts})
+    return [
+        {
+            "at": at - begin,
+            "value": sum(n for tally, n in second.counts.items() if tally.verdict is verdict) / width,
+            "series": verdict.value,
+        }
+        for at, second in timeline.items()
+        for verdict in verdicts
+    ]
+
+
+def _latency(timeline: Mapping[int, Second], begin: int) -> Rows:
+    return [
+        {"at": at - begin, "value": value * 1e3, "series": name}
+        for at, second in timeline.items()
+        for name, value in (
+            ("mean", second.latency_sum / max(1, sum(second.counts.values()))),
+            ("highest", second.latency_max),
+        )
+    ]
+
+
+def _percentiles(result: Result) -> Any:
+    """Each stream's latency over percentiles, the upper ones spread out: the tail is what users remember."""
+    rows: Rows = []
+    for stream, histogram in sorted(result.board.latency.items()):
+        total = histogram.get_total_count()
+        rows += [
+            {
+                "nines": 1 / (1 - share) if share < 1 else total + 1.0,
+                "value": quantile(histogram, share) / 1e3,
+                "series": f"{stream.flow} {stream.case} {stream.resource}",
+            }
+            for share in _CURVE
+            if share == 1 or total >= 1 / (1 - share)
+        ]
+    nines = alt.Axis(
+        values=[2, 10, 100, 1000, 10000],
+        labelExpr="datum.value == 2 ? 'p50' : datum.value == 10 ? 'p90' : datum.value == 100 ? 'p99' : "
+        "datum.value == 1000 ? 'p99.9' : 'p99.99'",
+    )
+    return (
+        alt.Chart(data(rows))
+        .mark_line(strokeWidth=1.6, point=True)
+        .encode(
+            x=alt.X("nines:Q", title=None, scale=alt.Scale(type="log"), axis=nines),
+            y=alt.Y("value:Q", title=None, axis=alt.Axis(minExtent=MARGIN)),
+            color=alt.Color("series:N", title=None, scale=alt.Scale(range=list(SERIES))),
+        )
+        .properties(width=WIDTH, height=140, title=heading("Latency by percentile, ms"))
+    )

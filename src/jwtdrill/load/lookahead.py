@@ -1,0 +1,121 @@
+"""Signs tokens ahead of their use, in threads of the system, so that no signature stops the event loop.
+
+The cryptography library lets go of the interpreter's lock while it signs, so that another core does the work. What lies
+ready is bounded in number and in age: the depth doubles when the pool runs dry, and halves when tokens grow old in it.
+"""
+
+import os
+import time
+from _queue import SimpleQueue  # the C one: gevent replaces the other, which knows greenlets but no threads
+from collections import deque
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+from gevent.monkey import get_original
+
+_LEAST_DEPTH = 64
+_MOST_DEPTH = 2048
+_OLDEST = 2.0  # seconds that a token may have lain ready: an assertion that lasts a minute is as good as new
+_WAIT = 10.0  # seconds to wait for a token; a signature takes a thousandth
+_IN_TIME = 0.005  # seconds to wait that do no harm to what is measured
+
+
+class DryError(Exception):
+    """No token was signed in time, or the signing failed."""
+
+
+class Lookahead:
+    """Tokens of one kind, each made by `sign` in one of the `threads`: one less than there are cores by default.
+
+    taken, dry: how many were asked for, and how many of them were not signed in time.
+    """
+
+    def __init__(self, sign: Callable[[], str], threads: int | None = None) -> None:
+        self._sign = sign
+        self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
+        self._running = False
+        self._orders: SimpleQueue[bool] = SimpleQueue()
+        self._ready: deque[tuple[float, str]] = deque()
+        self._failure: Exception | None = None
+        self._filled = Event()
+        self._wanted = False
+        self._depth = 0
+        self.taken = 0
+        self.dry = 0
+
+    def take(self) -> str:
+        """A token that was signed a moment ago. Waits for one when there is none; raises DryError."""
+        self.begin()
+        self.taken += 1
+        oldest = time.monotonic() - _OLDEST
+        while self._ready:
+            made, token = self._ready.popleft()
+            if made >= oldest:
+                self._order(1)
+                return token
+            self._shrink()
+        return self._wait()
+
+    def begin(self) -> None:
+        """Start the threads, after any fork, and return when the first tokens are ready. May be called again."""
+        if self._running:
+            return
+        self._running = True
+        self._bell = gevent.get_hub().loop.async_(ref=False)
+        self._bell.start(self._filled.set)
+        for _ in range(self._threads):
+            get_original("_thread", "start_new_thread")(self._work, ())
+        self._deepen()
+        self._await_token()
+
+    def close(self) -> None:
+        """End the threads."""
+        for _ in range(self._threads):
+            self._orders.put(False)
+
+    def _wait(self) -> str:
+        began = time.monotonic()
+        self._deepen()
+        self._await_token()
+        self._order(1)
+        if time.monotonic() - began > _IN_TIME:
+            self.dry += 1
+        return self._ready.popleft()[1]
+
+    def _await_token(self) -> None:
+        deadline = time.monotonic() + _WAIT
+        while not self._ready:
+            self._filled.clear()
+            self._wanted = True
+            if not self._ready:  # it may have come between the look and the wish
+                self._filled.wait(max(0.0, deadline - time.monotonic()))
+            if self._failure is not None or time.monotonic() >= deadline:
+                raise DryError(f"no token was signed: {type(self._failure).__name__ if self._failure else 'too slow'}")
+
+    def _deepen(self) -> None:
+        more = min(_MOST_DEPTH, max(_LEAST_DEPTH, 2 * self._depth)) - self._depth
+        self._depth += more
+        self._order(more)
+
+    def _shrink(self) -> None:
+        """One grew too old: it is replaced only while the depth is not more than is needed."""
+        if self._depth > _LEAST_DEPTH:
+            self._depth -= 1
+        else:
+            self._order(1)
+
+    def _order(self, count: int) -> None:
+        for _ in range(count):
+            self._orders.put(True)
+
+    def _work(self) -> None:
+        """In a thread of the system: one token for each order."""
+        while self._orders.get():
+            try:
+                self._ready.append((time.monotonic(), self._sign()))
+            except Exception as error:  # noqa: BLE001 - whatever the key or the library does, the waiters are told
+                self._failure = error
+            if self._wanted:
+                self._wanted = False
+                self._bell.send()

@@ -1,0 +1,38 @@
+"""A load run's report: one HTML file that works offline, with nothing fetched and no script."""
+
+import time
+
+import jinja2
+
+from jwtdrill import __version__
+from jwtdrill.catalog.verdicts import Verdict
+from jwtdrill.load.charts import run_svg
+from jwtdrill.load.report import matrix
+from jwtdrill.load.result import Result
+
+
+def page_environment(package: str) -> jinja2.Environment:
+    """Templates of that package, which may extend the page that all reports share."""
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("jwtdrill.load")]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def render_html(result: Result) -> str:
+    """The whole page."""
+    return (
+        page_environment("jwtdrill.load")
+        .get_template("run.html.j2")
+        .render(
+            result=result,
+            content=result.to_json(),
+            version=__version__,
+            date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(result.run.started)),
+            seconds=result.ended - result.run.started,
+            matrix=matrix(result.board.counts),
+            verdicts=list(Verdict),
+            svg=run_svg(result),
+        )
+    )
