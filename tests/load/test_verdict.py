@@ -8,8 +8,9 @@ from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.load.latency import quantile
 from jwtdrill.load.scoreboard import Scoreboard, Tally
-from jwtdrill.load.verdict import Outcome, Row, judge, outcome, quantile, quantile_interval, wilson
+from jwtdrill.load.verdict import Outcome, Row, judge, lost, outcome, quantile_interval, wilson
 
 GOOD, BAD = Expected.ACCEPTED, Expected.REJECTED
 
@@ -120,3 +121,18 @@ def test_the_interval_of_a_quantile_holds_the_true_one_nineteen_times_in_twenty(
         assert low <= quantile(histogram, 0.95) <= high
         hits += low <= true <= high
     assert 930 <= hits <= 975
+
+
+def test_a_run_is_lost_when_all_answers_to_come_could_not_save_it() -> None:
+    """Of 10,000 planned answers 10 may be false: at 10 it can still hold, at 11 it cannot."""
+    for wrong, is_lost in ((10, False), (11, True)):
+        board = Scoreboard()
+        for number in range(50):
+            verdict = Verdict.REJECTED if number < wrong else Verdict.ACCEPTED
+            board.add(Tally("call", "valid", "r", GOOD, verdict), 0.01)
+        assert lost(board, objectives(), 10_000) is is_lost
+    slow = Scoreboard()
+    for _ in range(501):
+        slow.add(Tally("call", "valid", "r", GOOD, Verdict.ACCEPTED), 0.3)
+    assert not lost(slow, [o for o in objectives() if o.id == "verification_latency"], 10_021)
+    assert lost(slow, [o for o in objectives() if o.id == "verification_latency"], 10_000)

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     PROOF_INVALID = "proof_invalid"
     KEY_UNAVAILABLE = "key_unavailable"
 
+    __hash__ = str.__hash__  # an enumeration's own is a Python function, and every token is counted by its reason
+
     @property
     def blame(self) -> Blame:
         """Whose fault a refusal for this reason is."""

@@ -66,7 +66,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
-        from jwtdrill.cli import breaking, loading, watching  # noqa: F401
+        from jwtdrill.cli import breaking, loading, measuring, watching  # noqa: F401
 
         app()
         sys.stdout.flush()

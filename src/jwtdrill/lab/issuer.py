@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -46,6 +46,7 @@ class IssuerService:
     def __init__(self, settings: IssuerSettings, first: SigningKey, admin_token: str) -> None:
         self.settings = settings
         self.instruments = Instruments()
+        ProcessCollector(registry=self.instruments.registry)
         self.keyring = Keyring(first, changed=self._keys_changed)
         self._admin_token = admin_token
         self._clients = {client.id: client for client in settings.clients}

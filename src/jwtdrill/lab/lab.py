@@ -190,7 +190,7 @@ class Lab:
     def _write_target(self, signer: SigningKey, client: SigningKey) -> None:
         content: dict[str, object] = {
             "environment": ENVIRONMENT,
-            "issuer": {"url": self._url("issuer")},
+            "issuer": {"url": self._url("issuer"), "metrics": f"{self._url('issuer')}/metrics"},
             "client": [
                 {
                     "id": CLIENT_ID,
@@ -203,7 +203,13 @@ class Lab:
             ],
             "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
             "resource": [
-                {"name": name, "url": self._url(name) + ROUTE, "audience": AUDIENCE, "scope": SCOPE}
+                {
+                    "name": name,
+                    "url": self._url(name) + ROUTE,
+                    "audience": AUDIENCE,
+                    "scope": SCOPE,
+                    "metrics": f"{self._url(name)}/metrics",
+                }
                 for name in _MIN_LIFETIMES
             ],
             "limits": {"rate": 10000, "tokens": 1000000},

@@ -1,6 +1,6 @@
 """A resource server of the lab: one protected resource behind our own verification."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,6 +24,7 @@ async def _orders(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: 
 def build(settings: VerifierSettings) -> Application:
     """The application: metrics beside the one guarded route."""
     instruments = Instruments()
+    ProcessCollector(registry=instruments.registry)
     cache = JwksCache(
         settings.jwks_uri,
         settings.issuer,

@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from jwtdrill.load.latency import quantile
 from jwtdrill.load.result import Result
 from jwtdrill.load.scoreboard import Second
-from jwtdrill.load.verdict import quantile
 
 WIDTH = 720
 MARGIN = 220  # pixels left of every plot, so that all share one axis

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from jwtdrill.catalog import metrics
 from jwtdrill.load.fitness import Fitness
+from jwtdrill.load.latency import total_seconds, within
 from jwtdrill.load.scoreboard import Scoreboard
 
 
@@ -42,8 +43,9 @@ class ScoreboardCollector(Collector):
         )
         for flow, case in sorted({(stream.flow, stream.case) for stream in list(board.latency)}):
             merged = board.merged_latency(lambda s, flow=flow, case=case: (s.flow, s.case) == (flow, case))  # type: ignore[misc]
-            buckets, total_seconds = _buckets(merged, metrics.REQUEST_DURATION.buckets)
-            durations.add_metric((flow, case), buckets, total_seconds)
+            durations.add_metric(
+                (flow, case), _buckets(merged, metrics.REQUEST_DURATION.buckets), total_seconds(merged)
+            )
         yield durations
         missed = CounterMetricFamily(metrics.ARRIVALS_MISSED.name, metrics.ARRIVALS_MISSED.help)
         missed.add_metric((), sum(self._fitness().missed.values()))
@@ -67,18 +69,7 @@ def serve(collector: Collector, port: int) -> Callable[[], None]:
     return close
 
 
-def _buckets(histogram: HdrHistogram, bounds: tuple[float, ...]) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative counts up to each bound in seconds, and the sum of all in seconds."""
-    counts = [0] * (len(bounds) + 1)
-    total = 0.0
-    for item in histogram.get_recorded_iterator():
-        seconds = item.value_iterated_to / 1e6
-        total += seconds * item.count_added_in_this_iter_step
-        place = next((i for i, bound in enumerate(bounds) if seconds <= bound), len(bounds))
-        counts[place] += item.count_added_in_this_iter_step
-    cumulative: list[tuple[str, float]] = []
-    so_far = 0
-    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
-        so_far += count
-        cumulative.append((bound, so_far))
-    return cumulative, total
+def _buckets(histogram: HdrHistogram, bounds: tuple[float, ...]) -> list[tuple[str, float]]:
+    """Cumulative counts up to each bound in seconds."""
+    counts = [(str(bound), within(histogram, bound * 1e6)) for bound in bounds]
+    return [*counts, ("+Inf", histogram.get_total_count())]

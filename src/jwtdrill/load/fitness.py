@@ -11,7 +11,7 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-_MOST_MICROSECONDS = 60_000_000
+from jwtdrill.load.latency import MOST_MICROSECONDS, new_histogram, quantile
 
 # A harness later than 10 ms, and than a tenth of what it measures, would be measuring itself.
 EXACT_SECONDS = 0.010
@@ -22,6 +22,7 @@ BUSY_SECONDS = 0.1  # share of the seconds in which the core may be so busy
 DRY_SHARE = 0.01  # of the tokens that were asked for and not signed yet
 CLOCK_STEP = 0.5  # seconds; tokens carry whole seconds
 WAITED_SHARE = 0.25  # of the time that a process could have run: above it, something else keeps the machine busy
+_LEAST_DRY = 10  # tokens; the first clients all begin at once
 _LEAST_SECONDS = 2  # of observation, below which the core's use says nothing
 
 
@@ -50,8 +51,8 @@ class Fitness:
 
     due: int = 0
     missed: dict[Missed, int] = field(default_factory=dict)
-    lateness: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, _MOST_MICROSECONDS, 3))
-    loop_lag: HdrHistogram = field(default_factory=lambda: HdrHistogram(1, _MOST_MICROSECONDS, 3))
+    lateness: HdrHistogram = field(default_factory=new_histogram)
+    loop_lag: HdrHistogram = field(default_factory=new_histogram)
     watched_seconds: float = 0.0
     busy_seconds: float = 0.0
     ran: float = 0.0
@@ -153,7 +154,7 @@ def _pace(fitness: Fitness, open_model: bool, p99: float) -> Iterable[str]:
         share = fitness.busy_seconds / fitness.watched_seconds
         if share > BUSY_SECONDS:
             yield f"the harness used its whole core in {share:.0%} of the time: add --processes or workers"
-    if fitness.taken and fitness.dry > DRY_SHARE * fitness.taken:
+    if fitness.dry > max(DRY_SHARE * fitness.taken, _LEAST_DRY):
         yield (
             f"{fitness.dry:,} of {fitness.taken:,} tokens were not signed in time: add --processes, workers or cores, "
             "or take a lighter algorithm"
@@ -193,17 +194,17 @@ TROUBLE = frozenset(_TROUBLE)
 
 
 def _p99(histogram: HdrHistogram) -> float:
-    return histogram.get_value_at_percentile(99) / 1e6 if histogram.get_total_count() else 0.0
+    return quantile(histogram, 0.99) / 1e6
 
 
 def _micros(seconds: float) -> int:
-    return min(max(int(seconds * 1e6), 1), _MOST_MICROSECONDS)
+    return min(max(int(seconds * 1e6), 1), MOST_MICROSECONDS)
 
 
 def _percentiles(histogram: HdrHistogram) -> dict[str, float] | None:
     if not histogram.get_total_count():
         return None
-    return {f"p{p:g}": histogram.get_value_at_percentile(p) / 1e3 for p in (50, 99, 99.9, 100)}
+    return {f"p{p:g}": quantile(histogram, p / 100) / 1e3 for p in (50, 99, 99.9, 100)}
 
 
 def _share(part: float, whole: float) -> float | None:

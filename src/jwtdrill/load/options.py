@@ -49,6 +49,14 @@ def add_options(parser: LocustArgumentParser) -> None:
         metavar="REUSE",
         help="access tokens: client (one each, until near its expiry; default), pool:N (so many for all), fresh",
     )
+    add(
+        "--stop-lost",
+        type=int,
+        default=0,
+        metavar="N",
+        include_in_web_ui=False,
+        help="end the run as soon as no objective can hold any more in a run of N answers",
+    )
     add("--seed", type=int, default=None, metavar="N", help="draw the same Poisson arrivals again")
     add(
         "--report",
@@ -76,6 +84,7 @@ def given_options(given: Any) -> Options:
         rate=given.rate or "",
         arrivals=given.arrivals,
         tokens=given.tokens,
+        stop_lost=int(given.stop_lost),
         seed=int(given.seed) if given.seed not in (None, "") else None,
         report=Path(given.report) if given.report else None,
     )

@@ -22,6 +22,7 @@ from jwtdrill.load.exporter import ScoreboardCollector, serve
 from jwtdrill.load.files import check_report, write
 from jwtdrill.load.fitness import Fitness, doubt, problems
 from jwtdrill.load.holding import Holding
+from jwtdrill.load.latency import quantile
 from jwtdrill.load.lookahead import Lookahead
 from jwtdrill.load.open_loop import Arriving, OpenLoop
 from jwtdrill.load.options import add_options, given_options
@@ -32,12 +33,13 @@ from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.load.sender import most_connections
 from jwtdrill.load.supplies import Supplies
 from jwtdrill.load.team import Master, Worker
-from jwtdrill.load.verdict import judge, outcome, quantile
+from jwtdrill.load.verdict import judge, lost, outcome
 from jwtdrill.load.watchdog import Watchdog
 from jwtdrill.processes.supervisor import port_in_use
 
 _DRAIN_SECONDS = 10.0  # for requests in flight when a run ends: longer than their time-out is not needed
 _PROGRESS_SECONDS = 5.0
+_LOST_SECONDS = 0.5
 _WIDTH = 140  # columns of a table that goes to no terminal
 _F = TypeVar("_F", bound=Callable[..., None])
 
@@ -55,7 +57,7 @@ class _State:
     open_loop: OpenLoop | None = None
     supplies: Supplies | None = None
     watchdog: Watchdog | None = None
-    teller: gevent.Greenlet | None = None
+    beside: list[gevent.Greenlet] = field(default_factory=list)  # that look on while the load runs
     master: Master | None = None
     worker: Worker | None = None
     users: int = 0
@@ -135,15 +137,28 @@ def _add_options(parser: LocustArgumentParser) -> None:
 @_on(events.init)
 def _init(environment: Environment, runner: Runner, **_: Any) -> None:
     environment.stop_timeout = environment.stop_timeout or _DRAIN_SECONDS
+    _leave_out_impossible(environment)
     if isinstance(runner, MasterRunner):
         _state.master = Master(runner)
     elif isinstance(runner, WorkerRunner):
         _state.worker = Worker(runner, _take_share)
     port = getattr(environment.parsed_options, "metrics_port", 0)
     if port and not isinstance(runner, WorkerRunner):
-        collector = ScoreboardCollector(lambda: _merged()[0], lambda: _merged()[1], lambda: runner.user_count)
+        collector = ScoreboardCollector(_board, _fitness, lambda: runner.user_count)
         _state.close_metrics = serve(collector, port)
     gevent.sleep(0)  # the loop's clock is as old as our imports: without this a short --run-time is cut shorter
+
+
+def _leave_out_impossible(environment: Environment) -> None:
+    """Clients that the target allows no work go; exit when none is left."""
+    run = current_run()
+    for kind in list(environment.user_classes):
+        why = kind.impossible(run) if hasattr(kind, "impossible") else ""
+        if why:
+            sys.stderr.write(f"jwtdrill: {run.target.path}: {kind.__name__} is left out: {why}\n")
+            environment.user_classes.remove(kind)
+    if not environment.user_classes:
+        sys.exit(BadInputError.exit_code)
 
 
 @_on(events.test_start)
@@ -170,7 +185,9 @@ def _start(environment: Environment, **_: Any) -> None:
         else:
             _state.go.set()
     if _state.worker is None and not _state.refused:
-        _state.teller = gevent.spawn(_tell_progress)
+        _state.beside = [gevent.spawn(_tell_progress)]
+        if run.options.stop_lost:
+            _state.beside.append(gevent.spawn(_stop_when_lost, environment, run.options.stop_lost))
 
 
 def _begin_load(run: Run) -> None:
@@ -239,9 +256,8 @@ def _stop(**_: Any) -> None:
         _state.worker.finish(run)
     elif _state.master is not None:
         _state.master.finish()
-    if _state.teller is not None:
-        _state.teller.kill()
-        _state.teller = None
+    gevent.killall(_state.beside)
+    _state.beside = []
 
 
 @_on(events.quitting)
@@ -293,24 +309,23 @@ def _note() -> None:
         _state.supplies.note(current_run().fitness)
 
 
-def _merged() -> tuple[Scoreboard, Fitness]:
-    """The results of all processes so far."""
-    run = current_run()
-    if _state.master is None:
-        _note()
-        return run.board, run.fitness
-    board, fitness = Scoreboard(), Fitness()
-    fitness.merge(_state.master.lost.state())
-    for node in list(_state.master.nodes.values()):
-        board.merge(node.board.state())
-        if node.fitness is not None:
-            fitness.merge(node.fitness)
-    return board, fitness
+def _board() -> Scoreboard:
+    """What all processes have seen so far."""
+    return current_run().board if _state.master is None else _state.master.live
+
+
+def _fitness() -> Fitness:
+    """What all processes have seen of themselves so far."""
+    if _state.master is not None:
+        return _state.master.fitness()
+    _note()
+    return current_run().fitness
 
 
 def _finished(environment: Environment) -> Result:
     run = current_run()
-    board, fitness = _merged()
+    board = run.board if _state.master is None else _state.master.results()
+    fitness = _fitness()
     if not board.total:
         fitness.stop_because("nothing was sent: see the messages above")
     rows = judge(board, run.objectives)
@@ -339,8 +354,20 @@ def _tell_progress() -> None:
     before = 0
     while True:
         gevent.sleep(_PROGRESS_SECONDS)
-        board, _ = _merged()
+        board = _board()
         now = time.monotonic()
         rows = judge(board, current_run().objectives)
         sys.stderr.write(progress(now - began, board, before, now - last, rows) + "\n")
         before, last = board.total, now
+
+
+def _stop_when_lost(environment: Environment, planned: int) -> None:
+    """End the run when no more good answers could make the objectives hold."""
+    while True:
+        gevent.sleep(_LOST_SECONDS)
+        board = _board()
+        if lost(board, current_run().objectives, planned):
+            sys.stderr.write("jwtdrill: the objectives cannot hold any more: the run ends here\n")
+            if environment.runner is not None:
+                gevent.spawn(environment.runner.quit)
+            return

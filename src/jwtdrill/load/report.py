@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from jwtdrill.catalog.verdicts import Verdict
+from jwtdrill.load.latency import quantile
 from jwtdrill.load.result import Result
 from jwtdrill.load.scoreboard import Scoreboard, Tally
-from jwtdrill.load.verdict import Outcome, Row, quantile
+from jwtdrill.load.verdict import Outcome, Row
 
 _STYLES = {Outcome.HELD: "bold green", Outcome.VIOLATED: "bold red", Outcome.INVALID: "bold yellow"}
 Line = tuple[tuple[str, str, str], dict[Verdict, int]]

@@ -16,6 +16,7 @@ from hdrh.histogram import HdrHistogram
 
 from jwtdrill import __version__
 from jwtdrill.load.fitness import Fitness
+from jwtdrill.load.latency import quantile
 from jwtdrill.load.run import Run
 from jwtdrill.load.scoreboard import Scoreboard, Sparse, Stream, tallies
 from jwtdrill.load.verdict import Outcome, Row
@@ -105,7 +106,7 @@ class Result:
 def _latency(histogram: HdrHistogram) -> dict[str, Any]:
     return {
         "count": histogram.get_total_count(),
-        "milliseconds": {f"p{p:g}": histogram.get_value_at_percentile(p) / 1e3 for p in _PERCENTILES},
+        "milliseconds": {f"p{p:g}": quantile(histogram, p / 100) / 1e3 for p in _PERCENTILES},
         "hdrhistogram": histogram.encode().decode(),  # microseconds, in the V2 format that its tools read
     }
 

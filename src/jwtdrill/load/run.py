@@ -48,6 +48,7 @@ class Options:
     arrivals: str = Spacing.POISSON
     tokens: str = Reuse.CLIENT
     seed: int | None = None
+    stop_lost: int = 0
     report: Path | None = None
 
 

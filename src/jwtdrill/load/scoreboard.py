@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.load.latency import LEAST_MICROSECONDS, MOST_MICROSECONDS, new_histogram
 
-_LEAST_MICROSECONDS = 1
-_MOST_MICROSECONDS = 60_000_000
-_DIGITS = 3
 _EXACT_BITS = 11  # an HdrHistogram of three digits keeps so many leading bits of a value
 _MOST_SECONDS = 3600  # entries of the timeline
 _MOST_BLOCKS = 120  # blocks of latency, from which a comparison draws its samples
@@ -179,7 +177,7 @@ class Scoreboard:
 
     def merged_latency(self, chosen: Callable[[Stream], bool]) -> HdrHistogram:
         """One histogram in microseconds of all chosen streams."""
-        merged = _histogram()
+        merged = new_histogram()
         for stream, histogram in self.latency.items():
             if chosen(stream):
                 merged.add(histogram)
@@ -226,7 +224,7 @@ class Scoreboard:
         _add_counts(self._counts, {_tally(parts): count for *parts, count in state["counts"]})
         self._add_keys({_key_tally(parts): count for *parts, count in state["keys"]})
         for flow, case, resource, encoded in state["latency"]:
-            self._latency.setdefault(Stream(flow, case, resource), _histogram()).decode_and_add(encoded)
+            self._latency.setdefault(Stream(flow, case, resource), new_histogram()).decode_and_add(encoded)
         self._widen_seconds(state["second_width"])
         for at, counts, latency_sum, latency_max in state["timeline"]:
             second = Second({_tally(parts): n for *parts, n in counts}, latency_sum, latency_max)
@@ -267,9 +265,9 @@ class Scoreboard:
             stream = Stream(tally.flow, tally.case, tally.resource)
             histogram = self._latency.get(stream)
             if histogram is None:
-                histogram = self._latency[stream] = _histogram()
+                histogram = self._latency[stream] = new_histogram()
             for micros, count in sparse.items():
-                histogram.record_value(min(max(micros, _LEAST_MICROSECONDS), _MOST_MICROSECONDS), count)
+                histogram.record_value(min(max(micros, LEAST_MICROSECONDS), MOST_MICROSECONDS), count)
             _add_counts(block.setdefault(stream, {}), sparse)
         self._timeline.setdefault(at // self.second_width * self.second_width, Second()).merge(
             Second(counts, total, most)
@@ -331,7 +329,3 @@ def _key_tally(parts: Iterable[str]) -> KeyTally:
 def _add_counts(to: dict[Any, int], more: Mapping[Any, int]) -> None:
     for key, count in more.items():
         to[key] = to.get(key, 0) + count
-
-
-def _histogram() -> HdrHistogram:
-    return HdrHistogram(_LEAST_MICROSECONDS, _MOST_MICROSECONDS, _DIGITS)

@@ -98,6 +98,7 @@ class Master:
         self._runner = runner
         self._hellos: dict[str, str] = {}
         self.nodes: dict[str, Node] = {}
+        self.live = Scoreboard()  # what all have told so far
         self.lost = Fitness()  # what nobody sent while a worker was gone and not yet missed
         self._shared: tuple[str, ...] = ()
         self._token_share = 1.0
@@ -122,6 +123,7 @@ class Master:
                     f"this master {__version__}: install the same on both"
                 )
         self.nodes = {name: Node(version=__version__, heard=now) for name in names}
+        self.live = Scoreboard()
         self.lost = Fitness()
         self._began = None
         self._token_share = 1 / max(1, len(names))
@@ -147,6 +149,22 @@ class Master:
         for name, node in self.nodes.items():
             if not node.final and not node.lost:
                 self._lose(name, node, None)
+
+    def results(self) -> Scoreboard:
+        """What all saw: of each its last results, or what it had told before it was lost."""
+        board = Scoreboard()
+        for node in self.nodes.values():
+            board.merge(node.board.state())
+        return board
+
+    def fitness(self) -> Fitness:
+        """What all saw of themselves, and what was not sent for want of a worker."""
+        fitness = Fitness()
+        fitness.merge(self.lost.state())
+        for node in self.nodes.values():
+            if node.fitness is not None:
+                fitness.merge(node.fitness)
+        return fitness
 
     @property
     def gone(self) -> dict[str, Node]:
@@ -215,6 +233,7 @@ class Master:
             return
         node.heard = time.monotonic()
         node.board.fold(data["seconds"])
+        self.live.fold(data["seconds"])
         node.fitness = data["fitness"]
 
     def _final(self, name: str, data: dict[str, Any]) -> None:

@@ -47,6 +47,11 @@ class Client(FastHttpUser):
         # One at a time, and a renewal beside it; in the open model as many as come.
         self.sender = Sender(self.shared.tls, most=most_connections() if open_model else 2, timeout=_TIMEOUT)
 
+    @classmethod
+    def impossible(cls, run: Run) -> str:  # noqa: ARG003 - for those who override it
+        """Why such a client cannot do its work against this target; empty when it can."""
+        return ""
+
     def prepare(self) -> bool:
         """Get what is needed before the first arrival; False when it is not to be had now."""
         return True

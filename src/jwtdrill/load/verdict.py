@@ -11,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.objectives import Indicator, Objective
 from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.load.latency import at_rank, quantile, within
 from jwtdrill.load.scoreboard import Scoreboard, Stream, Tally
 
 TOKEN_FLOWS = frozenset(("client_credentials", "jwt_bearer"))
@@ -38,7 +39,7 @@ class Row:
     """One objective: what was wanted, what was measured (None: nothing to measure), over how many answers.
 
     interval: the 95 % confidence interval of what was measured, as if answers were independent. sure: whether all of
-    it lies on the same side of what was wanted.
+    it lies on the same side of what was wanted. bad: how many of the answers were not as wanted.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     held: bool
     sure: bool
     events: int
+    bad: int
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -71,6 +73,16 @@ def outcome(rows: Iterable[Row], problems: Iterable[str]) -> Outcome:
     return Outcome.HELD if all(row.held for row in rows) else Outcome.VIOLATED
 
 
+def lost(board: Scoreboard, objectives: Iterable[Objective], planned: int) -> bool:
+    """Whether some objective cannot hold any more, were all answers still to come of so many planned ones good."""
+    return any(row.bad > allowed * planned for row, allowed in _allowances(board, objectives))
+
+
+def _allowances(board: Scoreboard, objectives: Iterable[Objective]) -> Iterable[tuple[Row, float]]:
+    objectives = list(objectives)
+    return zip(judge(board, objectives), [0.0, *(objective.budget for objective in objectives)], strict=True)
+
+
 def wilson(good: int, total: int) -> tuple[float, float]:
     """The Wilson score interval of a share (Wilson 1927), which is right near 0 and 1 too."""
     share = good / total
@@ -79,30 +91,20 @@ def wilson(good: int, total: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def quantile(histogram: HdrHistogram, share: float) -> float:
-    """The least value, in the histogram's unit, that at least this share of all values does not exceed."""
-    return _at_rank(histogram, share * histogram.get_total_count())
-
-
 def quantile_interval(histogram: HdrHistogram, share: float) -> tuple[float, float]:
     """Where that quantile lies, in the histogram's unit, by the binomial ranks of its order statistics."""
     total = histogram.get_total_count()
     half = _Z * math.sqrt(total * share * (1 - share))
-    return _at_rank(histogram, total * share - half), _at_rank(histogram, total * share + half)
-
-
-def _at_rank(histogram: HdrHistogram, rank: float) -> float:
-    total = histogram.get_total_count()
-    whole = min(total, max(1, math.ceil(rank - 1e-9)))
-    value: float = histogram.get_value_at_percentile(100 * whole / total)
-    return value
+    return at_rank(histogram, total * share - half), at_rank(histogram, total * share + half)
 
 
 def _false_accepts(board: Scoreboard) -> Row:
     tried = board.count(lambda t: t.expected is Expected.REJECTED)
     let_in = board.count(lambda t: t.false_accept)
     measured = str(let_in) if tried else None
-    return Row("False accepts", "M3", "0", measured, "", f"+{let_in}" if let_in else "", let_in == 0, True, tried)
+    return Row(
+        "False accepts", "M3", "0", measured, "", f"+{let_in}" if let_in else "", let_in == 0, True, tried, let_in
+    )
 
 
 def _row(board: Scoreboard, objective: Objective) -> Row:
@@ -161,6 +163,7 @@ def _latency_row(board: Scoreboard, objective: Objective, flows: frozenset[str])
         measured <= bound,
         high <= bound or low > bound,
         total,
+        total - within(histogram, objective.threshold * 1e6),
     )
 
 
@@ -181,8 +184,9 @@ def _share_row(objective: Objective, good: int, total: int, wanted: str, *, of_b
         share >= objective.objective,
         low >= objective.objective or high < objective.objective,
         total,
+        total - good,
     )
 
 
 def _not_measured(objective: Objective, wanted: str) -> Row:
-    return Row(objective.title, objective.requirement, wanted, None, "", "", True, True, 0)
+    return Row(objective.title, objective.requirement, wanted, None, "", "", True, True, 0, 0)

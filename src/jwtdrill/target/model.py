@@ -43,6 +43,7 @@ class Issuer(_Table):
     url: Url
     token_endpoint: Url | None = None
     jwks_uri: Url | None = None
+    metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
 
 
 class Client(_Table):
@@ -91,6 +92,7 @@ class Resource(_Table):
     method: str = "GET"
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
+    metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
     one_time: bool = False
 
     @property

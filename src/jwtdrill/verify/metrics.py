@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from prometheus_client import Counter
+
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason
@@ -58,37 +60,45 @@ class VerificationMetrics:
         self._audience = audience
         self._algorithms = frozenset(algorithms)
         self._total = instruments.counter(metrics.VERIFICATION)
-        self._duration = instruments.histogram(metrics.VERIFICATION_DURATION)
+        duration = instruments.histogram(metrics.VERIFICATION_DURATION)
         self._lifetime = instruments.histogram(metrics.TOKEN_LIFETIME).labels(issuer)
         self._offset = ClockOffset(offset_window)
         instruments.gauge(metrics.TOKEN_CLOCK_OFFSET).labels(issuer).set_function(self._offset.value)
-        self._begun: set[tuple[str, str]] = set()
+        self._counters: dict[tuple[str, str, str], Counter] = {}
+        self._durations = {
+            (alg, cached): duration.labels(issuer, alg, "true" if cached else "false")
+            for alg in (UNKNOWN, *algorithms)
+            for cached in (False, True)
+        }
         for alg in (UNKNOWN, *algorithms):
             self._begin(UNKNOWN, alg)
 
-    def accepted(self, kid: str | None, alg: str | None, seconds: float) -> None:
-        """One good token."""
-        self._count(kid, alg, "success", "", seconds)
+    def accepted(self, kid: str | None, alg: str, seconds: float, *, remembered: bool = False) -> None:
+        """One good token. kid: of the key that fitted, which is therefore a published one."""
+        self._count(kid, alg, "", seconds, remembered)
 
     def refused(self, kid: str | None, alg: str | None, reason: Reason, seconds: float) -> None:
-        """One token refused."""
-        self._count(kid, alg, "failure", reason, seconds)
+        """One token refused. kid: that of a published key, or None."""
+        self._count(kid, alg, reason, seconds, False)
 
     def seen(self, *, issued: float, expires: float, now: float) -> None:
         """Times of one token whose signature is good."""
         self._lifetime.observe(expires - issued)
         self._offset.seen(now - issued)
 
-    def _count(self, kid: str | None, alg: str | None, result: str, reason: str, seconds: float) -> None:
-        kid, alg = kid or UNKNOWN, alg if alg in self._algorithms else UNKNOWN
-        if (kid, alg) not in self._begun:
+    def _count(self, kid: str | None, alg: str | None, reason: str, seconds: float, remembered: bool) -> None:
+        kid, alg = kid or UNKNOWN, alg if alg is not None and alg in self._algorithms else UNKNOWN
+        counter = self._counters.get((kid, alg, reason))
+        if counter is None:
             self._begin(kid, alg)
-        self._total.labels(self._issuer, self._audience, kid, alg, result, reason).inc()
-        self._duration.labels(self._issuer, alg, "false").observe(seconds)
+            counter = self._counters[kid, alg, reason]
+        counter.inc()
+        self._durations[alg, remembered].observe(seconds)
 
     def _begin(self, kid: str, alg: str) -> None:
         """Begin the series of a key at zero: a rate does not see the value that a series is born with."""
-        self._begun.add((kid, alg))
-        self._total.labels(self._issuer, self._audience, kid, alg, "success", "")
-        for reason in Reason:
-            self._total.labels(self._issuer, self._audience, kid, alg, "failure", reason)
+        for reason in ("", *Reason):
+            result = "failure" if reason else "success"
+            self._counters[kid, alg, reason] = self._total.labels(
+                self._issuer, self._audience, kid, alg, result, reason
+            )

@@ -1,7 +1,7 @@
 """Verifies access tokens (RFC 7519, RFC 8725, RFC 9068) over PyJWT and says why one is refused.
 
-PyJWT checks form, signature, audience and issuer. Times are checked here against a clock that is passed in, since
-a refusal for the clock's sake must still tell what the clock's offset is.
+PyJWT checks form and signature. Claims are checked here: each has its reason, times go by a clock that is passed in,
+and a refusal for the clock's sake must still tell what the clock's offset is.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import binascii
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,11 +21,13 @@ from jwt.utils import base64url_decode
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.verify.cache import JwksCache
+from jwtdrill.verify.decisions import Decision, DecisionCache
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.keyset import ASYMMETRIC_ALGORITHMS, TrustedKey
 from jwtdrill.verify.metrics import VerificationMetrics
 
 Claims = Mapping[str, Any]
+_EXACT = 2**53  # whole seconds below this are what they say, also as a float
 _WAIT_MARGIN = 1.0  # seconds beyond the fetch's own timeout, for the thread to be scheduled
 
 
@@ -53,7 +55,11 @@ class VerifierPolicy:
 
 
 class Verifier:
-    """Accepts or refuses tokens of one issuer for one audience, from any thread or from asyncio."""
+    """Accepts or refuses tokens of one issuer for one audience, from any thread or from asyncio.
+
+    decisions: how many accepted tokens to remember, so that their next use costs no signature; none by default.
+    revoked: asked with the claims of every token that is otherwise good, remembered or not, whether it is revoked.
+    """
 
     def __init__(
         self,
@@ -63,24 +69,26 @@ class Verifier:
         instruments: Instruments | None = None,
         clock: Callable[[], float] = time.time,
         offset_window: float = 60.0,
+        decisions: int = 0,
+        revoked: Callable[[Claims], bool] | None = None,
     ) -> None:
+        if decisions < 0:
+            raise ValueError(f"decisions must be 0 or more, not {decisions}")
         self.policy = policy
         self._cache = cache
         self._clock = clock
+        self._decisions = DecisionCache(decisions) if decisions else None
+        self._revoked = revoked
         self._metrics = VerificationMetrics(
             instruments or Instruments(), policy.issuer, policy.audience, policy.algorithms, offset_window
         )
-        self._decoder = jwt.PyJWT(
-            options={  # times are checked below; sub and jti are compared with nothing
-                "require": list(policy.required),
-                "verify_exp": False,
-                "verify_nbf": False,
-                "verify_iat": False,
-            }
-        )
+        self._jws = jwt.PyJWS()
 
     def verify(self, token: str) -> Claims:
         """The claims of a good token. Raises VerificationError. May wait for a fetch of keys."""
+        known = self._remembered(token)
+        if known is not None:
+            return known
         steps = self._steps(token)
         try:
             fetch = next(steps)
@@ -92,6 +100,9 @@ class Verifier:
 
     async def averify(self, token: str) -> Claims:
         """As `verify`, without stopping the event loop while keys are fetched."""
+        known = self._remembered(token)
+        if known is not None:
+            return known
         steps = self._steps(token)
         try:
             fetch = next(steps)
@@ -102,6 +113,28 @@ class Verifier:
                 fetch = steps.send(None)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
+
+    def _remembered(self, token: str) -> Claims | None:
+        """The claims of a token that was accepted before and that nothing has changed for; else it is verified anew."""
+        if self._decisions is None:
+            return None
+        started = time.perf_counter()
+        decision = self._decisions.find(token)
+        if decision is None:
+            return None
+        now = self._clock()
+        key = self._cache.on_hand().find(decision.kid, decision.alg)
+        if key is None or key.fingerprint != decision.fingerprint or not decision.in_time(now):
+            self._decisions.drop(token)
+            return None
+        claims = decision.claims()
+        if self._revoked is not None and self._revoked(claims):
+            self._decisions.drop(token)
+            return None
+        if "iat" in claims:
+            self._metrics.seen(issued=float(claims["iat"]), expires=float(claims["exp"]), now=now)
+        self._metrics.accepted(decision.kid, decision.alg, time.perf_counter() - started, remembered=True)
+        return claims
 
     def _steps(self, token: str) -> Generator[Future[None], None, Claims]:
         """Verify and count; yields what must be waited for, so that both ways of waiting share one logic."""
@@ -119,7 +152,7 @@ class Verifier:
         except VerificationError as refusal:
             self._metrics.refused(self._known(kid), alg, refusal.reason, time.perf_counter() - started)
             raise
-        self._metrics.accepted(self._known(kid), alg, time.perf_counter() - started)
+        self._metrics.accepted(kid, alg, time.perf_counter() - started)
         return claims
 
     def _verify(self, token: str, kid: str | None, alg: str) -> Generator[Future[None], None, Claims]:
@@ -135,7 +168,7 @@ class Verifier:
             if key is None and not (refresh.joined and refresh.done.done()):
                 raise self._no_key()  # it was fetched for this token, or did not end in time
         try:
-            return self._check(token, key)
+            return self._accept(token, kid, alg, key)
         except VerificationError as refusal:
             if refusal.reason is not Reason.BAD_SIGNATURE:
                 raise
@@ -146,7 +179,16 @@ class Verifier:
             changed = self._cache.on_hand().find(kid, alg)
             if changed is None or changed.fingerprint == key.fingerprint:
                 raise
-        return self._check(token, changed)
+        return self._accept(token, kid, alg, changed)
+
+    def _accept(self, token: str, kid: str | None, alg: str, key: TrustedKey) -> Claims:
+        claims = self._check(token, alg, key)
+        if self._revoked is not None and self._revoked(claims):
+            raise VerificationError(Reason.REVOKED, "it was revoked")
+        if self._decisions is not None:
+            decision = Decision.of(claims, kid=kid, alg=alg, key=key, leeway=self.policy.leeway)
+            self._decisions.keep(token, decision)
+        return claims
 
     def _known(self, kid: str | None) -> str | None:
         return kid if kid is not None and self._cache.on_hand().knows(kid) else None
@@ -156,33 +198,47 @@ class Verifier:
             return VerificationError(Reason.UNKNOWN_KID, "no published key has this kid and algorithm")
         return VerificationError(Reason.KEY_UNAVAILABLE, "the issuer's keys cannot be fetched")
 
-    def _check(self, token: str, key: TrustedKey) -> Claims:
+    def _check(self, token: str, alg: str, key: TrustedKey) -> Claims:
+        claims = self._signed_claims(token, alg, key)
         policy = self.policy
-        refusal: VerificationError | None = None
-        claims: Claims = {}
-        try:
-            claims = self._decoder.decode(
-                token,
-                key.key,
-                algorithms=[name for name in policy.algorithms if name in key.algorithms],
-                audience=policy.audience,
-                issuer=policy.issuer,
-            )
-        except jwt.InvalidTokenError as error:
-            refusal = VerificationError(_reason(error), _DETAIL.get(type(error), "it is malformed"))
-        except (ValueError, TypeError, RecursionError, OverflowError):  # foreign input
-            refusal = VerificationError(Reason.MALFORMED, "it is malformed")
-        if refusal is not None:
-            raise refusal  # out here, for a library's error holds the token's content, and would be its context
+        for name in policy.required:
+            if claims.get(name) in (None, []):  # an audience of nobody is none
+                raise VerificationError(Reason.MISSING_CLAIM, "a required claim is missing")
+        if claims.get("iss") != policy.issuer:
+            raise VerificationError(Reason.WRONG_ISSUER, "it comes from another issuer")
+        if not _is_meant_for(policy.audience, claims.get("aud")):
+            raise VerificationError(Reason.WRONG_AUDIENCE, "it is meant for another audience")
+        for name in ("sub", "jti"):
+            if not isinstance(claims.get(name, ""), str):
+                raise VerificationError(Reason.MALFORMED, f"{name} is not a string")
         self._check_times(claims)
         if policy.scope is not None and policy.scope not in _scopes(claims):
             raise VerificationError(Reason.INSUFFICIENT_SCOPE, "it does not carry the scope asked for")
         return claims
 
+    def _signed_claims(self, token: str, alg: str, key: TrustedKey) -> dict[str, Any]:
+        """The claims, once the signature fits. `alg` is one of ours and the key's, for it was found by it."""
+        refusal: VerificationError | None = None
+        claims: Any = None
+        try:
+            claims = json.loads(self._jws.decode(token, key.key, algorithms=(alg,)))
+        except jwt.InvalidSignatureError:
+            refusal = VerificationError(Reason.BAD_SIGNATURE, "the signature does not fit the key")
+        except jwt.InvalidAlgorithmError:
+            refusal = VerificationError(Reason.ALGORITHM_NOT_ALLOWED, "the algorithm does not fit the key")
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError, OverflowError):  # foreign input
+            refusal = VerificationError(Reason.MALFORMED, "it is malformed")
+        if refusal is not None:
+            raise refusal  # out here, for a library's error holds the token's content, and would be its context
+        if not isinstance(claims, dict):
+            raise VerificationError(Reason.MALFORMED, "its claims are not a JSON object")
+        return claims
+
     def _check_times(self, claims: Claims) -> None:
         now, leeway = self._clock(), self.policy.leeway
         expires = _seconds(claims, "exp")
-        issued, not_before = (_seconds(claims, name) if name in claims else None for name in ("iat", "nbf"))
+        issued = _seconds(claims, "iat") if "iat" in claims else None
+        not_before = _seconds(claims, "nbf") if "nbf" in claims else None
         if issued is not None:
             self._metrics.seen(issued=issued, expires=expires, now=now)
         if expires + leeway <= now:
@@ -222,6 +278,8 @@ def _json_object(segment: str) -> dict[str, Any] | None:
 
 def _seconds(claims: Claims, name: str) -> float:
     value = claims[name]
+    if type(value) is int and -_EXACT < value < _EXACT:
+        return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             seconds = float(value)
@@ -232,28 +290,14 @@ def _seconds(claims: Claims, name: str) -> float:
     raise VerificationError(Reason.MALFORMED, f"{name} is not a NumericDate")
 
 
+def _is_meant_for(audience: str, claimed: object) -> bool:
+    """RFC 7519 section 4.1.3: one string, or a list of strings."""
+    if isinstance(claimed, list):
+        return audience in claimed and all(isinstance(name, str) for name in claimed)
+    return claimed == audience
+
+
 def _scopes(claims: Claims) -> list[str]:
     """Granted scopes (RFC 8693 section 4.2)."""
     granted = claims.get("scope", "")
     return granted.split(" ") if isinstance(granted, str) else []
-
-
-def _reason(error: jwt.InvalidTokenError) -> Reason:
-    kinds: Iterable[type] = type(error).__mro__
-    return next((_REASONS[kind] for kind in kinds if kind in _REASONS), Reason.MALFORMED)
-
-
-_REASONS: dict[type, Reason] = {
-    jwt.InvalidSignatureError: Reason.BAD_SIGNATURE,
-    jwt.InvalidAudienceError: Reason.WRONG_AUDIENCE,
-    jwt.InvalidIssuerError: Reason.WRONG_ISSUER,
-    jwt.InvalidAlgorithmError: Reason.ALGORITHM_NOT_ALLOWED,
-    jwt.MissingRequiredClaimError: Reason.MISSING_CLAIM,
-}
-_DETAIL: dict[type, str] = {
-    jwt.InvalidSignatureError: "the signature does not fit the key",
-    jwt.InvalidAudienceError: "it is meant for another audience",
-    jwt.InvalidIssuerError: "it comes from another issuer",
-    jwt.InvalidAlgorithmError: "the algorithm does not fit the key",
-    jwt.MissingRequiredClaimError: "a required claim is missing",
-}
