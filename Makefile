@@ -2,7 +2,8 @@
 # Prometheus, Alertmanager and libfaketime from the system's packages.
 #
 #   make gameday   the three drills on the embedded lab, with a report
-#   make test      lint, types and all tests
+#   make test      lint, types and all tests but the slow ones
+#   make slow      the slow tests
 #   make lint      ruff and mypy alone
 #   make build     write alerts/ and dashboards/ anew from the catalogue
 #   make bench     benchmarks as ratios to a reference in the same run
@@ -15,13 +16,16 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 PACKAGES := prometheus prometheus-alertmanager libfaketime
 
-.PHONY: gameday test lint build bench constraints clean
+.PHONY: gameday test slow lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday $(GAMEDAY)
 
 test: lint $(SYSTEM)
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -m "not slow" $(PYTEST)
+
+slow: $(STAMP) $(SYSTEM)
+	$(BIN)/pytest -m slow $(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -38,7 +38,7 @@ class Commands:
             timeout=timeout,
         )
 
-    def start(self, *argv: str | Path, piped: bool = True) -> subprocess.Popen[str]:
+    def start(self, *argv: str | Path, piped: bool = True, own_group: bool = False) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [BIN / str(argv[0]), *map(str, argv[1:])],
             stdin=subprocess.DEVNULL,
@@ -47,6 +47,7 @@ class Commands:
             text=True,
             env=self.env,
             cwd=ROOT,
+            process_group=0 if own_group else None,
         )
 
     @property

@@ -142,6 +142,8 @@ def _init(environment: Environment, runner: Runner, **_: Any) -> None:
         _state.master = Master(runner)
     elif isinstance(runner, WorkerRunner):
         _state.worker = Worker(runner, _take_share)
+        # Last come, first called: the master has our results before Locust tells it that we quit.
+        _on(environment.events.quitting)(_worker_quits)
     port = getattr(environment.parsed_options, "metrics_port", 0)
     if port and not isinstance(runner, WorkerRunner):
         collector = ScoreboardCollector(_board, _fitness, lambda: runner.user_count)
@@ -264,6 +266,9 @@ def _stop(**_: Any) -> None:
 def _quitting(environment: Environment, **_: Any) -> None:
     if _state.worker is not None:
         return
+    runner = environment.runner
+    if not _state.stopped and runner is not None:  # after Ctrl-C Locust stops the load only later
+        runner.stop(send_stop_to_client=False) if isinstance(runner, MasterRunner) else runner.stop()
     if _state.close_metrics is not None:
         _state.close_metrics()
         _state.close_metrics = None
@@ -278,6 +283,13 @@ def _quitting(environment: Environment, **_: Any) -> None:
         except JwtdrillError as error:
             sys.stderr.write(f"jwtdrill: {error}\n")
             environment.process_exit_code = error.exit_code
+
+
+def _worker_quits(environment: Environment, **_: Any) -> None:
+    assert _state.worker is not None
+    if not _state.stopped and environment.runner is not None:
+        environment.runner.stop()
+    _state.worker.await_acknowledgement()
 
 
 @_on(events.quit)

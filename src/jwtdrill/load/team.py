@@ -59,6 +59,11 @@ class Worker:
         data = {"board": run.board.state(), "fitness": run.fitness.state()}
         gevent.spawn(self._send_final, data)
 
+    def await_acknowledgement(self) -> None:
+        """Wait until all is drained and the master has it, but not for ever."""
+        if self._reporter is not None:
+            self._acknowledged.wait(_FINAL_SECONDS)
+
     def _shared(self, data: dict[str, Any]) -> None:
         self._take_share(Share(data["index"], data["of"]), data["elapsed"], data["token_share"])
 
@@ -175,22 +180,24 @@ class Master:
         clients = self._runner.clients
         return sorted(client.id for client in clients.ready + clients.spawning + clients.running)
 
-    def _alive(self) -> set[str]:
-        return {client.id for client in self._runner.clients.all if client.state != STATE_MISSING}
+    def _dead(self) -> set[str]:
+        """Those whose heart does not beat any more. One that left in order is not among them: it tells its results."""
+        return {client.id for client in self._runner.clients.all if client.state == STATE_MISSING}
 
     def _missing(self) -> set[str]:
-        return {name for name, node in self.nodes.items() if not node.final} & self._alive()
+        dead = self._dead()
+        return {name for name, node in self.nodes.items() if not node.final and not node.lost and name not in dead}
 
     def _supervise(self) -> None:
         while True:
             gevent.sleep(_LOOK_SECONDS)
             now = time.monotonic()
-            alive = self._alive()
+            dead = self._dead()
             for name in set(self._active()) - set(self.nodes):  # one that came later
                 if self._hellos.get(name) == __version__:
                     self.nodes[name] = Node(version=__version__, heard=now)
             for name, node in self.nodes.items():
-                gone = name not in alive or now - node.heard > _SILENT_SECONDS
+                gone = name in dead or now - node.heard > _SILENT_SECONDS
                 if gone and not node.lost and not node.final:
                     self._lose(name, node, now)
                 elif node.lost and not gone:
@@ -213,7 +220,8 @@ class Master:
         )
 
     def _sharers(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name, node in self.nodes.items() if not node.lost))
+        present = {client.id for client in self._runner.clients.all}
+        return tuple(sorted(name for name, node in self.nodes.items() if name in present and not node.lost))
 
     def _share_out(self) -> None:
         self._shared = self._sharers()
