@@ -1,1 +1,1 @@
-"""Benchmarks: ratios to a reference in the same run, by one command: `make bench`."""
+"""How fast and how true the project is, always as a ratio to a reference in the same run."""

@@ -33,6 +33,7 @@ class Issuer:
             "",
             "RS256",
             "",
+            0,
             (ClientSettings("c", self.client.public_jwk(), "ES256", ("read",)),),
         )
         self.service = IssuerService(settings, keys[Algorithm.RS256], ADMIN)

@@ -28,6 +28,11 @@ def up(
     profile: Annotated[str, typer.Option(help="Cache and token lifetimes: normal or drill (seconds).")] = "normal",
     time_scale: TimeScaleOption = 1,
     alg: Annotated[Algorithm, typer.Option(help="Algorithm of the access tokens.")] = Algorithm.RS256,
+    rsa_bits: Annotated[int, typer.Option(min=2048, max=8192, help="Length of the issuer's key, if it is RSA.")] = 2048,
+    token_padding: Annotated[
+        int, typer.Option(min=0, max=12000, help="Make access tokens longer by so many characters.")
+    ] = 0,
+    decisions: Annotated[int, typer.Option(min=0, help="Accepted tokens that each verifier remembers.")] = 0,
     without_alerts: Annotated[bool, typer.Option(help="Without Prometheus and Alertmanager.")] = False,
 ) -> None:
     """Start the lab in the background, and print the path of its target file."""
@@ -41,7 +46,15 @@ def up(
         raise BadInputError("HS256 has no public key to publish: choose another --alg")
     if not without_alerts:
         require_watch_programs()
-    options = LabOptions(PROFILES[profile], time_scale, watch=not without_alerts, alg=alg)
+    options = LabOptions(
+        PROFILES[profile],
+        time_scale,
+        watch=not without_alerts,
+        alg=alg,
+        rsa_bits=rsa_bits,
+        token_padding=token_padding,
+        decisions=decisions,
+    )
     sys.stdout.write(f"{lab_up(options, say)}\n")
 
 

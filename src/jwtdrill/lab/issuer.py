@@ -49,6 +49,7 @@ class IssuerService:
         ProcessCollector(registry=self.instruments.registry)
         self.keyring = Keyring(first, changed=self._keys_changed)
         self._admin_token = admin_token
+        self._padding = {"padding": "x" * settings.token_padding} if settings.token_padding else {}
         self._clients = {client.id: client for client in settings.clients}
         self._token_endpoint = f"{settings.url}/token"
         self._assertions = AssertionChecker(
@@ -194,6 +195,7 @@ class IssuerService:
                 aud=self.settings.audience,
                 scope=scope,
                 client_id=client.id,
+                extra=self._padding,
             )
         )
         return {"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope}

@@ -25,7 +25,7 @@ from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.clocks import movable_clock
 from jwtdrill.processes.programs import find_libfaketime, find_program
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
-from jwtdrill.tokens.keys import Algorithm, SigningKey
+from jwtdrill.tokens.keys import RSA_BITS, Algorithm, SigningKey
 
 AUDIENCE = "https://orders.example"
 SCOPE = "orders:read"
@@ -40,12 +40,20 @@ _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """How to raise a lab. `watch`: with Prometheus and Alertmanager; `alg`: of the access tokens."""
+    """How to raise a lab. `watch`: with Prometheus and Alertmanager; `alg`: of access tokens.
+
+    client_alg: of assertions; rsa_bits: of the issuer's key, if it is an RSA key; token_padding: characters by which tokens are longer than need be;
+    decisions: accepted tokens that each verifier remembers.
+    """
 
     profile: Profile
     time_scale: float = 1.0
     watch: bool = True
     alg: Algorithm = Algorithm.RS256
+    client_alg: Algorithm = Algorithm.ES256
+    rsa_bits: int = RSA_BITS
+    token_padding: int = 0
+    decisions: int = 0
 
 
 class Lab:
@@ -94,8 +102,8 @@ class Lab:
     def _start(self) -> None:
         keys = self.folder / "keys"
         keys.mkdir(parents=True)
-        signer = SigningKey.generate(self.options.alg)
-        client = SigningKey.generate(Algorithm.ES256, "orders-client-1")
+        signer = SigningKey.generate(self.options.alg, rsa_bits=self.options.rsa_bits)
+        client = SigningKey.generate(self.options.client_alg, "orders-client-1")
         for name, content in (
             ("signer.pem", signer.pem()),
             ("client.pem", client.pem()),
@@ -126,6 +134,7 @@ class Lab:
             key_file=str(self.folder / "keys/signer.pem"),
             key_alg=self.options.alg,
             admin_token_file=str(self.folder / "keys/admin-token"),
+            token_padding=self.options.token_padding,
             clients=(ClientSettings(CLIENT_ID, client.public_jwk(), client.alg, (SCOPE,)),),
         )
         return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
@@ -147,6 +156,7 @@ class Lab:
             retry_most=profile.retry_most,
             leeway=profile.leeway,
             offset_window=profile.offset_window,
+            decisions=self.options.decisions,
         )
         moved = name == MOVABLE and find_libfaketime() is not None
         clock = movable_clock(self._clock_file) if moved else {}

@@ -1,7 +1,7 @@
 """What each process of the lab is told, as JSON in a file of the lab's folder; and the two profiles of times."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +42,10 @@ class ClientSettings:
 
 @dataclass(frozen=True)
 class IssuerSettings:
-    """`key_file`: the first signing key; `admin_token_file`: what the admin interface asks for."""
+    """`key_file`: the first signing key; `admin_token_file`: what the admin interface asks for.
+
+    token_padding: characters of a claim that says nothing, for tokens as large as some in the field.
+    """
 
     url: str
     port: int
@@ -53,12 +56,16 @@ class IssuerSettings:
     key_file: str
     key_alg: str
     admin_token_file: str
+    token_padding: int
     clients: tuple[ClientSettings, ...]
 
 
 @dataclass(frozen=True)
 class VerifierSettings:
-    """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ."""
+    """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ.
+
+    decisions: accepted tokens that it remembers.
+    """
 
     name: str
     port: int
@@ -74,7 +81,7 @@ class VerifierSettings:
     retry_most: float
     leeway: float
     offset_window: float
-    extra: dict[str, str] = field(default_factory=dict)
+    decisions: int
 
 
 def write_settings(path: Path, settings: object) -> None:

@@ -39,7 +39,13 @@ def build(settings: VerifierSettings) -> Application:
     policy = VerifierPolicy(
         settings.issuer, settings.audience, settings.algorithms, settings.leeway, scope=settings.scope
     )
-    verifier = Verifier(policy, cache, instruments=instruments, offset_window=settings.offset_window)
+    verifier = Verifier(
+        policy,
+        cache,
+        instruments=instruments,
+        offset_window=settings.offset_window,
+        decisions=settings.decisions,
+    )
 
     async def exposition(request: Request) -> Response:  # noqa: ARG001
         return Response(generate_latest(instruments.registry), media_type=CONTENT_TYPE_LATEST)

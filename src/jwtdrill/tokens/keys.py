@@ -16,6 +16,7 @@ from jwt.algorithms import get_default_algorithms
 
 from jwtdrill.errors import BadInputError
 
+RSA_BITS = 2048  # the least that RFC 7518 section 3.3 allows
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _THUMBPRINT_MEMBERS = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
@@ -39,12 +40,12 @@ class SigningKey:
     private: PrivateKey | bytes = field(repr=False)
 
     @classmethod
-    def generate(cls, alg: Algorithm, kid: str | None = None) -> "SigningKey":
+    def generate(cls, alg: Algorithm, kid: str | None = None, rsa_bits: int = RSA_BITS) -> "SigningKey":
         """A new key; without a kid its RFC 7638 thumbprint is the kid."""
         private: PrivateKey | bytes
         match alg:
             case Algorithm.RS256 | Algorithm.PS256:
-                private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+                private = rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits)
             case Algorithm.ES256:
                 private = ec.generate_private_key(ec.SECP256R1())
             case Algorithm.EDDSA:

@@ -49,6 +49,9 @@ class Claims:
         return {name: value for name, value in members.items() if value is not None} | dict(self.extra)
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 class Minter:
     """Signs what it is told to, true or not. `typ`: of the header (`at+jwt` for RFC 9068 access tokens).
 
@@ -72,4 +75,4 @@ class Minter:
 
 
 def _compact(members: Mapping[str, Any]) -> bytes:
-    return json.dumps(members, separators=(",", ":")).encode()
+    return _ENCODER.encode(members).encode()
