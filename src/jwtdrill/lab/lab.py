@@ -42,8 +42,8 @@ _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
 class LabOptions:
     """How to raise a lab. `watch`: with Prometheus and Alertmanager; `alg`: of access tokens.
 
-    client_alg: of assertions; rsa_bits: of the issuer's key, if it is an RSA key; token_padding: characters by which tokens are longer than need be;
-    decisions: accepted tokens that each verifier remembers.
+    client_alg: of assertions; rsa_bits: of the issuer's key, if it is an RSA key; token_padding: characters by which
+    tokens are longer than need be; decisions: accepted tokens that each verifier remembers.
     """
 
     profile: Profile

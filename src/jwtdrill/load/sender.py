@@ -57,6 +57,11 @@ class Sender:
         finally:
             timer.close()
 
+    def close(self) -> None:
+        """Close what is idle now, and whatever is under way when it ends."""
+        for origin in self._origins.values():
+            origin.pool.close()
+
     def _exchange(self, request: Request) -> Response:
         origin, head = self._head(request)
         message = head.encode("latin-1") + (request.body or b"")

@@ -75,7 +75,9 @@ class Client(FastHttpUser):
     def start(self, group: Any) -> Any:
         """Locust's own, when the load may begin."""
         plugin.await_go()
-        return super().start(group)
+        greenlet = super().start(group)
+        greenlet.link(lambda _: self.sender.close())
+        return greenlet
 
     def stop(self, force: bool = False) -> Any:
         """Locust's own; nothing arrives for a client that stops."""
