@@ -27,6 +27,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ("lab", "status"),
         ("canary",),
         ("gameday",),
+        ("capacity",),
+        ("compare",),
         ("catalog",),
         ("build",),
     ],

@@ -120,6 +120,8 @@ def test_a_wrong_drill_is_refused_in_one_line(
         ("start_load", {"clients": 3}, "start load: clients"),
         ("observe", {"seconds": -1}, "control period: seconds"),
         ("observe", {"seconds": "x"}, "control period: seconds"),
+        ("observe", {"seconds": 0.01}, "control period: seconds"),
+        ("start_load", {"throughput": float("inf")}, "start load: throughput"),
         ("observe", {"phase": "fault"}, "observe must come once with the phase control, not 0 times"),
         ("begin_fault", {"params": None}, "take the key set down: params"),
         ("begin_fault", {"lease": True}, "take the key set down: lease"),
@@ -185,3 +187,34 @@ def test_what_is_no_yaml_has_its_line(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(BadInputError, match="one of clock_skew, jwks_outage, rotation_without_overlap"):
         find_experiment("jwks_outrage")
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ({"configuration": None}, "configuration: must be a table"),
+        ({"rollbacks": None}, "rollbacks: must be a list"),
+        ({"rollbacks": "x"}, "rollbacks: must be a list"),
+        ({"tags": 5}, "tags: must be a list"),
+        ({"steady-state-hypothesis": None}, "steady-state-hypothesis: must be a table"),
+        ({"steady-state-hypothesis": [1]}, "steady-state-hypothesis: must be a table"),
+        ({"steady-state-hypothesis": {"title": "x", "probes": None}}, "probes: must be a list"),
+        ({"steady-state-hypothesis": {"title": "x", "probes": [None]}}, r"probes\.0: must be a table"),
+        ({"method": [5]}, r"method\.0: must be a table"),
+    ],
+)
+def test_what_is_no_table_or_list_is_named_in_words_of_the_file(place: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        Experiment.parse(copy.deepcopy(CONTENT) | place)
+
+
+def test_phases_out_of_order_and_a_second_load_are_refused() -> None:
+    content = copy.deepcopy(CONTENT)
+    content["method"].reverse()
+    with pytest.raises(BadInputError, match="phases must be in the order control, fault, recovery"):
+        Experiment.parse(content)
+    content = copy.deepcopy(CONTENT)
+    [load] = [a for a in content["method"] if a["provider"]["func"] == "start_load"]
+    content["method"].append(load)
+    with pytest.raises(BadInputError, match="start_load must come once, not 2 times"):
+        Experiment.parse(content)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pydantic import TypeAdapter
 from tests.integration.conftest import Commands, processes_naming, until
 
 from jwtdrill.lab.control import lab_state
+from jwtdrill.lab.daemon import LabState
 from jwtdrill.target.discovery import discover
 from jwtdrill.target.load import load_target
 
@@ -101,6 +104,9 @@ def test_a_folder_that_is_no_labs_is_never_removed(tmp_path: Path, command: tupl
     assert precious.read_text() == "keep"
 
 
+STATUS = ("jwtdrill", "lab", "status")
+
+
 def link(folder: Path) -> None:
     (folder.parent / "elsewhere").mkdir()
     folder.symlink_to(folder.parent / "elsewhere")
@@ -117,11 +123,20 @@ def test_a_folder_that_another_could_have_made_is_refused(tmp_path: Path, place:
     place(folder)
     if folder.is_dir():
         (folder / "target.toml").write_text('environment = "lab"\n[issuer]\nurl = "http://x"\n')
-    for command in (("jwtdrill", "lab", "up", "--without-alerts"), ("jwtdrill", "lab", "down")):
+        victim = subprocess.Popen(["sleep", "60"])
+        state = LabState(victim.pid, psutil.Process(victim.pid).create_time(), "/evil/target.toml")
+        (folder / "state.json").write_bytes(TypeAdapter(LabState).dump_json(state))
+    else:
+        victim = None
+    for command in (("jwtdrill", "lab", "up", "--without-alerts"), ("jwtdrill", "lab", "down"), STATUS):
         done = Commands(folder).run(*command)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert folder.exists()
     assert Commands(folder).run("jwtdrill", "canary", "lab").returncode == 2
+    if victim is not None:
+        assert victim.poll() is None  # what a foreign file names is no process to end
+        victim.kill()
+        victim.wait()
 
 
 def test_of_two_labs_that_start_at_once_one_stands(commands: Commands) -> None:

@@ -233,7 +233,9 @@ def test_connections_are_given_back_whatever_happens(serve: Callable[[Answer], S
         assert client.send(get(server.port)).error == "connection closed"
 
 
-def test_a_server_that_does_not_answer_the_handshake_times_out(serve: Callable[[Answer], Server], sender: MakeSender) -> None:
+def test_a_server_that_does_not_answer_the_handshake_times_out(
+    serve: Callable[[Answer], Server], sender: MakeSender
+) -> None:
     server = serve(says(OK))
     response = sender(timeout=0.5).send(Request("GET", f"https://127.0.0.1:{server.port}/"))
     assert (response.status, response.error) == (0, "timeout")

@@ -1,13 +1,16 @@
 """The commands, grouped as in the README: load, break, watch."""
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, ParamSpec
 
 import typer
+from rich.console import Console
 
 from jwtdrill import __version__
 from jwtdrill.cli.output import fail, leave_quietly
@@ -64,12 +67,22 @@ def root(
 def main() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
+    Console.on_broken_pipe = lambda _: leave_quietly()  # type: ignore[method-assign, assignment] # `--help | head`
     try:
         # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
         from jwtdrill.cli import breaking, loading, measuring, watching  # noqa: F401
 
         app()
         sys.stdout.flush()
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # so typer marks a reader who has gone
+            leave_quietly()
+        raise
     except BrokenPipeError:  # whoever read our output has gone: `jwtdrill catalog | head`
         leave_quietly()
     except OSError as error:

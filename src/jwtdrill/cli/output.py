@@ -22,14 +22,6 @@ def leave_quietly() -> NoReturn:
     sys.exit(0)
 
 
-class _Results(Console):
-    """Results on stdout."""
-
-    def on_broken_pipe(self) -> None:
-        """Whoever read them has seen enough."""
-        leave_quietly()
-
-
 def fail(message: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"jwtdrill: {message}\n")
@@ -47,7 +39,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         made.add_column(column)
     for row in rows:
         made.add_row(*map(str, row))
-    _Results(width=None if sys.stdout.isatty() else _WIDTH).print(made)
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(made)
 
 
 def as_json(content: Any) -> None:

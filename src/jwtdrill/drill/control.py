@@ -20,7 +20,7 @@ from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Judged, Outcome
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Session, current, set_current, under_way
-from jwtdrill.errors import JwtdrillError
+from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.target.load import load_target
 
 RESULT = "jwtdrill"
@@ -60,6 +60,8 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
     set_current(None)
     signal.signal(signal.SIGTERM, _terminated)  # Chaos Toolkit restores the caller's handler at the end
     try:
+        if not isinstance(target, str):
+            raise BadInputError("controls: target must be the name of a target file, or lab")
         control.experiment = control.given or Experiment.parse(context)
         session = Session(
             load_target(target),

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from jwtdrill.drill.expectations import Expectations
-from jwtdrill.drill.form import ExperimentForm, check_method, injected
+from jwtdrill.drill.form import ExperimentForm, check_method, injected, plainly
 from jwtdrill.errors import BadInputError
 from jwtdrill.processes.paths import shipped
 
@@ -90,4 +90,4 @@ def _validated(form: type[T], content: Any, where: str) -> T:
     except ValidationError as error:
         mistake = error.errors(include_url=False, include_input=False)[0]
         place = where + ".".join(str(step) for step in mistake["loc"])
-        raise BadInputError(f"{place}: {mistake['msg'].removeprefix('Value error, ')}") from None
+        raise BadInputError(f"{place}: {plainly(mistake)}") from None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from jwtdrill.drill.record import Phase
 from jwtdrill.errors import BadInputError
@@ -15,7 +16,17 @@ from jwtdrill.faults.registry import make_fault
 from jwtdrill.tokens.cases import parse_mix
 
 _ACTIONS = "jwtdrill.drill.actions"
-_LONGEST_PHASE = 7200  # seconds
+_SHORTEST_PHASE = 3  # seconds; what is seen is counted in whole ones
+_LONGEST_PHASE = 7200
+_KINDS = {
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "dataclass_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+}
 
 
 class _Foreign(BaseModel):
@@ -51,6 +62,13 @@ class Runtime(_Foreign):
     rollbacks: Rollbacks = Rollbacks()
 
 
+class SteadyState(_Foreign):
+    """What is looked at before the method and after it."""
+
+    title: str = ""
+    probes: tuple[Activity, ...] = ()
+
+
 class ExperimentForm(_Foreign):
     """A Chaos Toolkit experiment."""
 
@@ -59,13 +77,18 @@ class ExperimentForm(_Foreign):
     controls: tuple[Activity, ...] = ()
     runtime: Runtime = Runtime()
     extensions: tuple[dict[str, Any], ...] = ()
+    tags: tuple[str, ...] = ()
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    secrets: dict[str, Any] = Field(default_factory=dict)
+    steady_state: SteadyState = Field(default_factory=SteadyState, alias="steady-state-hypothesis")
     method: tuple[Activity, ...] = Field(min_length=1)
+    rollbacks: tuple[Activity, ...] = ()
 
 
 class _Arguments(BaseModel):
     """An action's arguments, each of its own type: a number in quotes is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _StartLoad(_Arguments):
@@ -76,7 +99,7 @@ class _StartLoad(_Arguments):
 
 class _Observe(_Arguments):
     phase: Annotated[Phase, Field(strict=False)]
-    seconds: Annotated[float, Field(gt=0, le=_LONGEST_PHASE)]
+    seconds: Annotated[float, Field(ge=_SHORTEST_PHASE, le=_LONGEST_PHASE)]
 
 
 class _BeginFault(_Arguments):
@@ -120,11 +143,22 @@ def check_method(method: Sequence[Activity]) -> None:
                     in_force.clear()
         except BadInputError as error:
             raise BadInputError(f"method: {activity.name}: {error}") from None
+    loads = sum(1 for activity in method if isinstance(_arguments(activity), _StartLoad))
+    if loads != 1:
+        raise BadInputError(f"method: start_load must come once, not {loads} times")
     for phase in Phase:
         if phases.count(phase) != 1:
             raise BadInputError(
                 f"method: observe must come once with the phase {phase}, not {phases.count(phase)} times"
             )
+
+    if phases != list(Phase):
+        raise BadInputError(f"method: the phases must be in the order {', '.join(Phase)}, not {', '.join(phases)}")
+
+
+def plainly(mistake: ErrorDetails) -> str:
+    """A mistake of the form in words that name nothing of the code."""
+    return _KINDS.get(mistake["type"], mistake["msg"].removeprefix("Value error, "))
 
 
 def injected(method: Sequence[Activity]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -148,4 +182,4 @@ def _arguments(activity: Activity) -> _Arguments | None:
     except ValidationError as error:
         mistake = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in mistake["loc"])
-        raise BadInputError(f"method: {activity.name}: {place}: {mistake['msg']}") from None
+        raise BadInputError(f"method: {activity.name}: {place}: {plainly(mistake)}") from None

@@ -22,6 +22,7 @@ from jwtdrill.target.model import Target
 
 Say = Callable[[str], None]
 _QUIET_SECONDS = 600.0  # tickets of slow tiers take minutes to go, at sixty times the speed
+_SAY_AGAIN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,12 @@ def check_target(target: Target, experiments: Sequence[Experiment], *, watch_ale
     client = FaultClient.of(target)
     try:
         active = client.active()
+        for experiment in experiments:
+            for fault, params in experiment.faults():
+                try:
+                    client.check(fault, params)
+                except BadInputError as error:
+                    raise BadInputError(f"{experiment.name}: {error}") from None
     finally:
         client.close()
     if active:
@@ -176,13 +183,13 @@ def await_quiet(target: Target, say: Say, limit: float = _QUIET_SECONDS) -> None
     watcher = AlertWatcher(alertmanager_of(target))
     deadline = time.monotonic() + limit
     try:
-        told = False
+        tell_at = time.monotonic()
         while names := sorted({f"{span.severity} {span.name}" for span in watcher.active()}):
             if time.monotonic() > deadline:
                 raise BadInputError(f"{', '.join(names)} still fires after {limit:g} s: a drill needs a quiet start")
-            if not told:
-                told = True
-                say(f"waiting until nothing fires: {', '.join(names)}")
+            if time.monotonic() >= tell_at:
+                tell_at = time.monotonic() + _SAY_AGAIN_SECONDS
+                say(f"waiting until nothing fires, {limit - (deadline - time.monotonic()):.0f} s: {', '.join(names)}")
             time.sleep(1)
     finally:
         watcher.stop()

@@ -25,7 +25,7 @@ from starlette.routing import Route as Endpoint
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import Instruments
-from jwtdrill.errors import JwtdrillError
+from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.fault import Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
@@ -78,6 +78,7 @@ class Agent:
         return Starlette(
             routes=[
                 Endpoint("/metrics", self._exposition),
+                Endpoint("/checks", self._guarded(self._check), methods=["POST"]),
                 Endpoint("/leases", self._guarded(self._list)),
                 Endpoint("/leases", self._guarded(self._begin), methods=["POST"]),
                 Endpoint("/leases", self._guarded(self._end_all), methods=["DELETE"]),
@@ -118,6 +119,7 @@ class Agent:
                 _log.exception("undo of %s failed, will be tried again", lease.fault)
                 return False
             if ended:
+                _log.warning("%s ended", lease.fault)
                 self._active.labels(lease.fault).set(0)
                 self._changed.set()
             return True
@@ -152,6 +154,18 @@ class Agent:
         self._active.labels(name).set(1)
         _log.warning("%s in force for %g s unless renewed", name, seconds)
         return JSONResponse(_describe(lease, time.monotonic()), 201)
+
+    async def _check(self, request: Request) -> Response:
+        """Whether a fault could be put in force here; nothing is touched."""
+        content = await _json(request)
+        name, params = content.get("fault"), content.get("params", {})
+        if not isinstance(name, str) or not isinstance(params, dict):
+            return JSONResponse({"error": "give fault and params"}, 400)
+        try:
+            make_fault(name, params).check(self._site, name)
+        except BadInputError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({})
 
     async def _list(self, request: Request) -> Response:  # noqa: ARG002
         now = time.monotonic()

@@ -34,6 +34,10 @@ class FaultClient:
         content = self._call("POST", "/leases", {"fault": fault, "params": dict(params), "lease": lease})
         return HeldFault(self, fault, content["id"], lease)
 
+    def check(self, fault: str, params: Mapping[str, Any]) -> None:
+        """The dry run of a fault. Raises BadInputError when it could not be put in force."""
+        self._call("POST", "/checks", {"fault": fault, "params": dict(params)})
+
     def active(self) -> list[dict[str, Any]]:
         """The faults in force."""
         leases: list[dict[str, Any]] = self._call("GET", "/leases")["leases"]

@@ -35,8 +35,12 @@ class Fault(Protocol):
     blast_radius: ClassVar[str]
     after_effect: ClassVar[str]
 
+    def check(self, site: Site, name: str) -> None:
+        """The dry run: touch nothing. Raises BadInputError when the site has nothing to break so."""
+        ...
+
     async def apply(self, site: Site, name: str) -> None:
-        """Put the fault called `name` in force. Raises BadInputError when the site has nothing to break so."""
+        """Put the fault called `name` in force."""
         ...
 
     async def undo(self, site: Site, name: str) -> None:

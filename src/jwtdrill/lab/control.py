@@ -88,12 +88,17 @@ def lab_up(options: LabOptions, say: Say) -> Path:
         raise BadInputError(_RUNNING) from None
     except OSError as error:
         raise BadInputError(f"{folder}: the lab's folder cannot be made: {error.strerror}") from None
-    daemon = _Daemon(DaemonOptions(str(folder), options, tied=False))
+    try:
+        daemon = _Daemon(DaemonOptions(str(folder), options, tied=False))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     try:
         target = Path(daemon.answer(say)["target"])
     except BaseException:
         daemon.process.send_signal(signal.SIGTERM)
         daemon.process.wait()
+        shutil.rmtree(folder, ignore_errors=True)  # it may not have come so far as to own it
         raise
     finally:
         daemon.close()
@@ -118,7 +123,12 @@ def lab_down() -> bool:
 
 
 def lab_state() -> LabState | None:
-    """The lab that stays, None when there is none or what the file says no longer runs."""
+    """The lab that stays, None when there is none or what the file says no longer runs.
+
+    Raises BadInputError for a folder that somebody else could have put there: it could name any process of ours.
+    """
+    if os.path.lexists(lab_folder()):
+        require_own_folder(lab_folder())
     try:
         state = TypeAdapter(LabState).validate_json(state_file(lab_folder()).read_bytes())
     except (OSError, ValidationError):

@@ -17,7 +17,7 @@ def lab_folder() -> Path:
     """Where the lab that stays keeps its state: JWTDRILL_LAB, else a folder of the user's own."""
     given = os.environ.get("JWTDRILL_LAB")
     if given:
-        return Path(given)
+        return Path(os.path.abspath(given))  # noqa: PTH100 - a symbolic link must stay one, to be refused
     return Path(tempfile.gettempdir()) / f"jwtdrill-lab-{os.getuid()}"
 
 

@@ -20,14 +20,17 @@ class Skew:
     blast_radius: ClassVar[str] = "the one process whose clock is moved"
     after_effect: ClassVar[str] = "about a second, until the process looks at the offset again"
 
-    async def apply(self, site: Site, name: str) -> None:  # noqa: ARG002
-        """Move the clock until undone. Raises BadInputError for a clock that is not ours."""
-        path = site.clocks.get(self.clock)
-        if path is None:
+    def check(self, site: Site, name: str) -> None:  # noqa: ARG002
+        """Raises BadInputError for a clock that is not ours."""
+        if self.clock not in site.clocks:
             raise BadInputError(
                 f"clock {self.clock!r} cannot be moved: this agent can move {', '.join(site.clocks) or 'none'}"
             )
-        set_offset(path, self.seconds)
+
+    async def apply(self, site: Site, name: str) -> None:
+        """Move the clock until undone."""
+        self.check(site, name)
+        set_offset(site.clocks[self.clock], self.seconds)
 
     async def undo(self, site: Site, name: str) -> None:  # noqa: ARG002
         """Set the clock right."""

@@ -18,10 +18,15 @@ class RotateWithoutOverlap:
     blast_radius: ClassVar[str] = "every verifier of the issuer, for all tokens that the old key signed"
     after_effect: ClassVar[str] = "until each verifier fetches the set again: at most its cache lifetime"
 
-    async def apply(self, site: Site, name: str) -> None:
-        """Rotate at once."""
+    def check(self, site: Site, name: str) -> None:
+        """Raises BadInputError without an issuer to tell."""
         if site.issuer is None:
             raise BadInputError(f"{name}: this agent has no admin interface of an issuer")
+
+    async def apply(self, site: Site, name: str) -> None:
+        """Rotate at once."""
+        self.check(site, name)
+        assert site.issuer is not None
         old = next(key["kid"] for key in await site.issuer.keys() if key["state"] == "active")
         self._old = old  # noted first: an answer may be lost after its step was taken
         await site.issuer.step("activate", await site.issuer.step("publish"))
