@@ -37,7 +37,7 @@ class Delayed:
                 await asyncio.sleep(self._wait(begin))
                 writer.write(_ANSWER)
                 self.seen.append(time.perf_counter() - begin)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             writer.close()
 
     def _wait(self, now: float) -> float:

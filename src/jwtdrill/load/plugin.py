@@ -23,7 +23,7 @@ from jwtdrill.load.files import check_report, write
 from jwtdrill.load.fitness import Fitness, doubt, problems
 from jwtdrill.load.holding import Holding
 from jwtdrill.load.latency import quantile
-from jwtdrill.load.lookahead import Lookahead
+from jwtdrill.load.lookahead import Lookahead, threads_for
 from jwtdrill.load.open_loop import Arriving, OpenLoop
 from jwtdrill.load.options import add_options, given_options
 from jwtdrill.load.report import progress, summary
@@ -181,7 +181,7 @@ def _start(environment: Environment, **_: Any) -> None:
         _state.users = 0
         _refuse(environment, _state.master.begin())
     else:
-        _begin_load(run)
+        _begin_load(run, getattr(given, "processes", None) or 1)
         if _state.worker is not None:
             _state.worker.begin(run, _note)
         else:
@@ -192,9 +192,9 @@ def _start(environment: Environment, **_: Any) -> None:
             _state.beside.append(gevent.spawn(_stop_when_lost, environment, run.options.stop_lost))
 
 
-def _begin_load(run: Run) -> None:
-    """Get ready to send, in the process that does."""
-    _state.supplies = Supplies(run)
+def _begin_load(run: Run, processes: int) -> None:
+    """Get ready to send, in the process that does: one of so many on this machine."""
+    _state.supplies = Supplies(run, threads_for(processes))
     _state.watchdog = Watchdog(run.fitness)
     if run.rate is not None:
         dice = run.dice(_state.share.index)

@@ -6,10 +6,13 @@ geventhttpclient, on which it is built too.
 
 import errno
 import resource
+import select
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+from gevent.monkey import get_original
 from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPSocketPoolResponse
 
@@ -20,6 +23,7 @@ _MOST_BODY_BYTES = 1024 * 1024  # of a body that are kept; the rest is read and 
 _CHUNK = 64 * 1024
 _CONNECT_SECONDS = 60.0
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_poll = get_original("select", "poll")  # asks and returns, as gevent's cannot
 _OTHER_FILES = 64  # that a process has open beside its connections
 
 
@@ -123,10 +127,23 @@ class _Origin:
         self.pool.connection_timeout = _CONNECT_SECONDS
         self.pool.network_timeout = None  # type: ignore[assignment]
         self.pool.after_connect = self._connected  # type: ignore[method-assign]
+        self.pool._is_socket_alive = _is_idle  # type: ignore[method-assign]  # noqa: SLF001 - see there
         self.fresh: set[object] = set()
 
     def _connected(self, sock: object) -> None:
         self.fresh.add(sock)
+
+
+def _is_idle(sock: Any) -> bool:
+    """Whether nothing has come over a connection that lay idle: neither its end nor bytes that nobody asked for.
+
+    In place of the library's own look, which gevent makes a turn of the event loop, and which sees none above 1,023.
+    """
+    if sock is None or sock.fileno() < 0:
+        return False
+    poller = _poll()
+    poller.register(sock.fileno(), select.POLLIN)
+    return not poller.poll(0)
 
 
 def _read(answer: HTTPSocketPoolResponse) -> Response:

@@ -11,10 +11,11 @@ from jwtdrill.load.run import Reuse, Run
 
 
 class Supplies:
-    """Made when the load begins, after any fork."""
+    """Made when the load begins, after any fork. threads: that may sign."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, threads: int) -> None:
         self._run = run
+        self._threads = threads
         self._lookaheads: list[Lookahead] = []
         self._minted: Lookahead | None = None
         self._pool = itertools.cycle([Holding() for _ in range(run.pooled)]) if run.reuse is Reuse.POOL else None
@@ -44,7 +45,7 @@ class Supplies:
             ahead.close()
 
     def _lookahead(self, sign: Callable[[], str]) -> Lookahead:
-        ahead = Lookahead(sign)
+        ahead = Lookahead(sign, self._threads)
         ahead.begin()
         self._lookaheads.append(ahead)
         return ahead

@@ -86,7 +86,7 @@ class Client(FastHttpUser):
 
     def send(
         self, name: str, case: str, resource: str, expected: Expected, request: Request, flow: Any, kid: str = ""
-    ) -> Response:
+    ) -> tuple[Response, Verdict]:
         """Send, let the flow judge, and count. Locust's failures are wrong verdicts and errors, nothing else.
 
         The latency of the first request of an arrival counts from when it was due. kid: of the key that signed.
@@ -124,7 +124,7 @@ class Client(FastHttpUser):
             response=None,
             url=request.url,
         )
-        return response
+        return response, verdict
 
     def ask(self, flow: ClientCredentials | JwtBearer) -> Grant | None:
         """Ask the issuer for a token. Ends the client when the target file's limit of tokens is reached."""
@@ -136,8 +136,8 @@ class Client(FastHttpUser):
         except DryError:
             self.shared.fitness.miss(Missed.NOT_SIGNED)
             return None
-        response = self.send(flow.name, VALID, "token endpoint", Expected.ACCEPTED, request, flow)
-        return flow.grant(response) if flow.judge(response).verdict is Verdict.ACCEPTED else None
+        response, verdict = self.send(flow.name, VALID, "token endpoint", Expected.ACCEPTED, request, flow)
+        return flow.grant(response) if verdict is Verdict.ACCEPTED else None
 
     def _await_arrivals(self) -> None:
         while not self.prepare():

@@ -3,6 +3,7 @@
 import base64
 import json
 from functools import lru_cache
+from typing import Any
 
 
 def kid_of(token: str) -> str:
@@ -10,11 +11,21 @@ def kid_of(token: str) -> str:
     return _kid(token.partition(".")[0])
 
 
+def claims_of(token: str) -> dict[str, Any] | None:
+    """Its claims; None where there are none that can be read."""
+    return _json_object(token.split(".", 2)[1]) if token.count(".") == 2 else None
+
+
 @lru_cache(maxsize=1024)
 def _kid(header: str) -> str:
     """Tokens of one key have one header: its parse is remembered."""
-    try:
-        kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
+    kid = (_json_object(header) or {}).get("kid")
     return kid if isinstance(kid, str) else ""
+
+
+def _json_object(segment: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
