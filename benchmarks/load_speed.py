@@ -85,7 +85,7 @@ def handwritten(folder: Path, seconds: float, pairs: int) -> list[Figure]:
         figures.append(
             _against_handwritten(", at the lab's issuer", lab.target, target, issuer, 1, None, seconds, pairs)
         )
-        return [*figures, *_truth_at(figures[-1].measured / 2, lab.target, target, seconds, pairs)]
+        return [*figures, *_truth_at(figures[0].measured / 2, lab.target, target, seconds, pairs)]
 
 
 def _against_handwritten(
@@ -137,7 +137,7 @@ def _truth_at(half: float, file: Path, target: Target, seconds: float, pairs: in
 
         figures.append(
             paired(
-                f"reported p99 at half that rate, {name}",
+                f"reported p99 at half the first rate, {name}",
                 "ms",
                 reported,
                 "what the server saw",

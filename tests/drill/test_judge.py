@@ -7,9 +7,10 @@ import pytest
 from jwtdrill.catalog.objectives import Severity, objectives
 from jwtdrill.catalog.verdicts import Expected, Verdict
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
-from jwtdrill.drill.judge import Judged, Outcome, budget_burned, judge, recovery_time
+from jwtdrill.drill.judge import Judged, budget_burned, judge, recovery_time
 from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.load.scoreboard import Tally
+from jwtdrill.load.verdict import Outcome
 
 ACCEPTED = Tally("call", "valid", "a", Expected.ACCEPTED, Verdict.ACCEPTED)
 REFUSED = Tally("call", "valid", "a", Expected.ACCEPTED, Verdict.REJECTED)

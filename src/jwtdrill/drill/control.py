@@ -17,10 +17,11 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution
 
 from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
-from jwtdrill.drill.judge import Judged, Outcome
+from jwtdrill.drill.judge import Judged
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Session, current, set_current, under_way
 from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.load import load_target
 
 RESULT = "jwtdrill"

@@ -11,11 +11,11 @@ from typing import Any
 
 from jwtdrill import __version__
 from jwtdrill.drill.experiment import Experiment
-from jwtdrill.drill.judge import Outcome
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.client import FaultClient
+from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.discovery import discover, require_keys
 from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target

@@ -1,29 +1,16 @@
 """Judges what a drill saw against what it declared: pure functions, no clock, no I/O."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from jwtdrill.catalog.objectives import Indicator, Objective, Severity
 from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
 from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
 from jwtdrill.load.scoreboard import Tally
+from jwtdrill.load.verdict import Outcome
 
 _CLEAN_SECONDS = 3  # that must be seen clean at the end for a recovery to count
 _LEAST_ANSWERS = 50  # in a phase, below which a drill says nothing of it
-
-
-class Outcome(StrEnum):
-    """How a drill, or a game day, ended."""
-
-    HELD = "held"
-    VIOLATED = "violated"
-    INVALID = "invalid"  # the harness was the limit: nothing is said of the target
-
-    @property
-    def exit_code(self) -> int:
-        """For scripts."""
-        return {"held": 0, "violated": 1, "invalid": 3}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,11 @@ class ScoreboardCollector(Collector):
         yield users
 
 
-def serve(collector: Collector, port: int) -> Callable[[], None]:
-    """Serve on that loopback port; returns what ends it. Raises OSError for a port in use."""
+def serve(collector: Collector, port: int, address: str) -> Callable[[], None]:
+    """Serve there; returns what ends it. Raises OSError for a port in use."""
     registry = CollectorRegistry()
     registry.register(collector)
-    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    server, thread = start_http_server(port, addr=address, registry=registry)
 
     def close() -> None:
         server.shutdown()

@@ -26,7 +26,7 @@ class DryError(Exception):
 
 
 def threads_for(processes: int) -> int:
-    """Threads for each of so many processes on this machine: two for each core, for one waits for the interpreter's lock.
+    """Threads for each of so many processes on this machine: two a core, for one waits for the interpreter's lock.
 
     Measured on two cores, RS256 assertions of one process: 2,180 with one thread, 2,950 with two, 3,500 with four;
     of two processes: 4,730 with two each, 4,200 with four.

@@ -73,6 +73,13 @@ def add_options(parser: LocustArgumentParser) -> None:
         include_in_web_ui=False,
         help=f"serve the harness's metrics to Prometheus there (default {_METRICS_PORT}, 0 for none)",
     )
+    add(
+        "--metrics-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        include_in_web_ui=False,
+        help="address on which they are served (default 127.0.0.1: this machine alone)",
+    )
 
 
 def given_options(given: Any) -> Options:

@@ -147,7 +147,9 @@ def _init(environment: Environment, runner: Runner, **_: Any) -> None:
     port = getattr(environment.parsed_options, "metrics_port", 0)
     if port and not isinstance(runner, WorkerRunner):
         collector = ScoreboardCollector(_board, _fitness, lambda: runner.user_count)
-        _state.close_metrics = serve(collector, port)
+        _state.close_metrics = serve(
+            collector, port, getattr(environment.parsed_options, "metrics_address", "127.0.0.1")
+        )
     gevent.sleep(0)  # the loop's clock is as old as our imports: without this a short --run-time is cut shorter
 
 

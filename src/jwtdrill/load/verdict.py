@@ -22,7 +22,7 @@ _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 class Outcome(StrEnum):
-    """How a load run ended."""
+    """How a load run, a drill or a game day ended."""
 
     HELD = "held"
     VIOLATED = "violated"
