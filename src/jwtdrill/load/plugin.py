@@ -23,7 +23,7 @@ from jwtdrill.load.files import check_report, write
 from jwtdrill.load.fitness import Fitness, doubt, problems
 from jwtdrill.load.holding import Holding
 from jwtdrill.load.latency import quantile
-from jwtdrill.load.lookahead import Lookahead, threads_for
+from jwtdrill.load.lookahead import Lookahead
 from jwtdrill.load.open_loop import Arriving, OpenLoop
 from jwtdrill.load.options import add_options, given_options
 from jwtdrill.load.report import progress, summary
@@ -196,7 +196,7 @@ def _start(environment: Environment, **_: Any) -> None:
 
 def _begin_load(run: Run, processes: int) -> None:
     """Get ready to send, in the process that does: one of so many on this machine."""
-    _state.supplies = Supplies(run, threads_for(processes))
+    _state.supplies = Supplies(run, processes)
     _state.watchdog = Watchdog(run.fitness)
     if run.rate is not None:
         dice = run.dice(_state.share.index)

@@ -6,22 +6,24 @@ from collections.abc import Callable
 
 from jwtdrill.load.fitness import Fitness
 from jwtdrill.load.holding import Holding, like
-from jwtdrill.load.lookahead import Lookahead
+from jwtdrill.load.lookahead import Lookahead, threads_for
 from jwtdrill.load.run import Reuse, Run
+from jwtdrill.tokens.keys import Algorithm
 
 
 class Supplies:
-    """Made when the load begins, after any fork. threads: that may sign."""
+    """Made when the load begins, after any fork, in one of so many `processes` on this machine."""
 
-    def __init__(self, run: Run, threads: int) -> None:
+    def __init__(self, run: Run, processes: int) -> None:
         self._run = run
-        self._threads = threads
+        self._processes = processes
         self._lookaheads: list[Lookahead] = []
         self._minted: Lookahead | None = None
         self._pool = itertools.cycle([Holding() for _ in range(run.pooled)]) if run.reuse is Reuse.POOL else None
         identity = run.client_credentials.identity
         if identity.minter is not None:
-            identity.signed_ahead = self._lookahead(lambda: identity.sign_assertion(time.time())).take
+            ahead = self._lookahead(identity.minter.key.alg, lambda: identity.sign_assertion(time.time()))
+            identity.signed_ahead = ahead.take
 
     def pooled(self) -> Holding | None:
         """The next holding of the pool; None where each client has its own."""
@@ -31,7 +33,7 @@ class Supplies:
         """Fresh access tokens like the genuine one. The target has a signer."""
         if self._minted is None:
             assert self._run.signer is not None
-            self._minted = self._lookahead(like(genuine, self._run.signer))
+            self._minted = self._lookahead(self._run.signer.key.alg, like(genuine, self._run.signer))
         return self._minted
 
     def note(self, fitness: Fitness) -> None:
@@ -44,8 +46,8 @@ class Supplies:
         for ahead in self._lookaheads:
             ahead.close()
 
-    def _lookahead(self, sign: Callable[[], str]) -> Lookahead:
-        ahead = Lookahead(sign, self._threads)
+    def _lookahead(self, alg: Algorithm, sign: Callable[[], str]) -> Lookahead:
+        ahead = Lookahead(sign, threads_for(alg, self._processes))
         ahead.begin()
         self._lookaheads.append(ahead)
         return ahead
