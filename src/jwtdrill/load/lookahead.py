@@ -31,9 +31,11 @@ def threads_for(alg: Algorithm, processes: int) -> int:
     """Threads for each of so many processes on this machine.
 
     An RSA signature takes a quarter of a millisecond without the interpreter's lock: two threads a core, for one waits
-    for that lock. The others are quick: more than one thread only gets in the loop's way. Measured on two cores, in
-    tokens/s: RS256 in one process 2,180 with one thread, 2,950 with two, 3,500 with four; in two processes 4,730 with two each,
-    4,200 with four; ES256 in one process 2,720 with one, 2,420 with two, 1,960 with four.
+    for that lock. The others are quick: more than one thread only gets in the loop's way.
+
+    Measured on two cores, in tokens/s: RS256 in one process 2,180 with one thread, 2,950 with two, 3,500 with four; in
+    two processes 4,730 with two each, 4,200 with four; ES256 in one process 2,720 with one, 2,420 with two, 1,960 with
+    four.
     """
     if alg not in (Algorithm.RS256, Algorithm.PS256):
         return 1
