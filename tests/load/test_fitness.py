@@ -104,3 +104,13 @@ def test_workers_add_up_over_the_wire() -> None:
     assert merged.limit == "worker limit"
     assert merged.lateness.get_total_count() == 2030
     assert merged.to_json()["missed"] == {"started too late": 3}
+
+
+def test_the_few_late_beats_of_a_short_runs_beginning_do_no_harm() -> None:
+    fitness = Fitness(watched_seconds=1, ran=0.2)
+    for number in range(50):
+        fitness.woke(0.04 if number < 3 else 0.0005)
+    assert problems(fitness, open_model=False, p99=0.02) == []
+    for _ in range(3):
+        fitness.woke(0.04)
+    assert problems(fitness, open_model=False, p99=0.02)

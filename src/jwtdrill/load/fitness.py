@@ -11,7 +11,7 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-from jwtdrill.load.latency import MOST_MICROSECONDS, new_histogram, quantile
+from jwtdrill.load.latency import MOST_MICROSECONDS, new_histogram, quantile, within
 
 # A harness later than 10 ms, and than a tenth of what it measures, would be measuring itself.
 EXACT_SECONDS = 0.010
@@ -22,6 +22,7 @@ BUSY_SECONDS = 0.1  # share of the seconds in which the core may be so busy
 DRY_SHARE = 0.01  # of the tokens that were asked for and not signed yet
 CLOCK_STEP = 0.5  # seconds; tokens carry whole seconds
 WAITED_SHARE = 0.25  # of the time that a process could have run: above it, something else keeps the machine busy
+_FEW_LATE = 5
 _LEAST_DRY = 10  # tokens; the first clients all begin at once
 _LEAST_SECONDS = 2  # of observation, below which the core's use says nothing
 
@@ -141,7 +142,7 @@ def problems(fitness: Fitness, *, open_model: bool, p99: float) -> list[str]:
 
 def _pace(fitness: Fitness, open_model: bool, p99: float) -> Iterable[str]:
     bound = max(EXACT_SECONDS, EXACT_SHARE * p99)
-    late, lag = _p99(fitness.lateness), _p99(fitness.loop_lag)
+    late, lag = (_p99(h) if _often(h, bound) else 0.0 for h in (fitness.lateness, fitness.loop_lag))
     ours = {why: count for why, count in fitness.missed.items() if why.ours}
     if fitness.due and sum(ours.values()) > MISSED_SHARE * fitness.due:
         why = ", ".join(f"{count:,} {name}" for name, count in sorted(ours.items()))
@@ -195,6 +196,12 @@ TROUBLE = frozenset(_TROUBLE)
 
 def _p99(histogram: HdrHistogram) -> float:
     return quantile(histogram, 0.99) / 1e6
+
+
+def _often(histogram: HdrHistogram, bound: float) -> bool:
+    """Whether more than one in a hundred was later, and not just the few of a short run's beginning."""
+    total = histogram.get_total_count()
+    return total - within(histogram, bound * 1e6) > max(0.01 * total, _FEW_LATE)
 
 
 def _micros(seconds: float) -> int:
