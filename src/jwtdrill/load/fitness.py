@@ -200,7 +200,7 @@ def _p99(histogram: HdrHistogram) -> float:
 
 def _often(histogram: HdrHistogram, bound: float) -> bool:
     """Whether more than one in a hundred was later, and not just the few of a short run's beginning."""
-    total = histogram.get_total_count()
+    total: int = histogram.get_total_count()
     return total - within(histogram, bound * 1e6) > max(0.01 * total, _FEW_LATE)
 
 
