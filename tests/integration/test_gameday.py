@@ -75,6 +75,7 @@ def test_chaos_run_holds_on_a_standing_lab_with_its_real_page(lab: Commands, tmp
     assert any(a["name"] == "JwtVerificationBudgetBurn" and a["severity"] == "page" for a in result["alerts"])
 
 
+@pytest.mark.slow
 def test_with_the_fault_taken_out_the_same_drill_fails(lab: Commands, tmp_path: Path) -> None:
     path = without_fault(short(tmp_path, "jwks_outage", 8, 8, 5))
     done = chaos_run(lab, path, tmp_path / "journal.json")
@@ -85,6 +86,7 @@ def test_with_the_fault_taken_out_the_same_drill_fails(lab: Commands, tmp_path: 
     assert {"A", "JwtJwksFetchFailing", "JwtVerificationBudgetBurn"} <= unmet
 
 
+@pytest.mark.slow
 def test_a_target_that_does_not_recover_is_violated_and_has_its_report(lab: Commands, tmp_path: Path) -> None:
     """The fault stays on past the end of the method, and the closing look finds it."""
     path = short(tmp_path, "jwks_outage", 5, 17, 4)
@@ -182,6 +184,7 @@ def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_without_alerts_they_are_not_judged_and_the_report_says_so(lab: Commands, tmp_path: Path) -> None:
     path = short(tmp_path, "rotation_without_overlap", 5, 10, 12, recovery_within=12)
     out = tmp_path / "out"

@@ -68,6 +68,7 @@ def test_the_rules_do_what_they_say_at_real_windows() -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"), [("> 14.4", "> 144"), (" >= 5", " >= 5e9"), ("and on (environment, issuer)", "or")]
 )
