@@ -47,7 +47,7 @@ def _tables_and_page(result: Result, content: dict[str, Any]) -> dict[str, str]:
     from jwtdrill.load.page import render_html  # its libraries take a second to import
 
     return {
-        "report.html": render_html(result),
+        "report.html": render_html(result, content),
         "tallies.csv": _csv(content["tallies"]),
         "latency.csv": _csv(
             {name: value for name, value in entry.items() if name not in ("milliseconds", "hdrhistogram")}

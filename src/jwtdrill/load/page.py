@@ -1,6 +1,8 @@
 """A load run's report: one HTML file that works offline, with nothing fetched and no script."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import jinja2
 
@@ -20,14 +22,14 @@ def page_environment(package: str) -> jinja2.Environment:
     )
 
 
-def render_html(result: Result) -> str:
-    """The whole page."""
+def render_html(result: Result, content: Mapping[str, Any]) -> str:
+    """The whole page. content: the result as plain data."""
     return (
         page_environment("jwtdrill.load")
         .get_template("run.html.j2")
         .render(
             result=result,
-            content=result.to_json(),
+            content=content,
             version=__version__,
             date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(result.run.started)),
             seconds=result.ended - result.run.started,
