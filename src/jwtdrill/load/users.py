@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, constant_pacing
+from locust import FastHttpUser
 from locust.exception import CatchResponseError, StopUser
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
@@ -27,6 +27,7 @@ from jwtdrill.tokens.reading import kid_of
 _TIMEOUT = 10.0
 _FOR_EVER = 1e6  # seconds that a client of the open model sleeps: its requests are started by their arrival
 _RETRY = 1.0
+_SPREAD = 1.0  # seconds over which clients that start together begin
 
 
 class Client(FastHttpUser):
@@ -41,6 +42,7 @@ class Client(FastHttpUser):
         self.ssl_context_factory = lambda **_: self.shared.tls
         super().__init__(environment)
         self._arrival_tasks: list[Any] = self.tasks
+        self._next: float | None = None  # when the next task is due, in the closed model
         open_model = self.shared.rate is not None
         if open_model:
             self.tasks = [Client._await_arrivals]
@@ -69,8 +71,17 @@ class Client(FastHttpUser):
             return _FOR_EVER
         runner = self.environment.runner
         users = runner.user_count if runner is not None else 1
-        wait: float = constant_pacing(self.shared.pace(users))(self)
-        return wait
+        now, pace = time.perf_counter(), self.shared.pace(users)
+        if self._next is None:
+            self._next = now + random.uniform(0, min(pace, _SPREAD))  # noqa: S311 - not a secret
+        else:
+            self._next = max(now, self._next + pace)
+        return self._next - now
+
+    def on_start(self) -> None:
+        """Get out of step: Locust starts many at once, who would else all send at the same moments for ever."""
+        if self.shared.rate is None:
+            gevent.sleep(self.wait_time())
 
     def start(self, group: Any) -> Any:
         """Locust's own, when the load may begin."""
