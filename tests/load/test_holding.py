@@ -9,7 +9,7 @@ import pytest
 from jwtdrill.flows.token import Grant
 from jwtdrill.load import holding
 from jwtdrill.load.holding import Holding, like
-from jwtdrill.tokens.cases import CASES
+from jwtdrill.tokens.cases import CASES, Material
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -90,9 +90,9 @@ def test_a_forged_token_is_made_once_for_each_genuine_one(keys: dict[Algorithm, 
     minter = Minter(keys[Algorithm.ES256])
     genuine = minter.mint(Claims.lasting(60, now=time.time(), iss="i", sub="s", aud="a"))
     held = Holding()
-    expired = held.forged(CASES["expired"], genuine, minter)
-    assert held.forged(CASES["expired"], genuine, minter) is expired
-    assert held.forged(CASES["alg_none"], genuine, minter) != expired
+    expired = held.forged(CASES["expired"], Material(genuine, minter))
+    assert held.forged(CASES["expired"], Material(genuine, minter)) is expired
+    assert held.forged(CASES["alg_none"], Material(genuine, minter)) != expired
 
 
 def test_minted_tokens_are_like_the_genuine_one_and_each_is_new(keys: dict[Algorithm, SigningKey]) -> None:

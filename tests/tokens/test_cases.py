@@ -5,9 +5,8 @@ import base64
 import jwt
 import pytest
 
-from jwtdrill.catalog.verdicts import Expected
 from jwtdrill.errors import BadInputError
-from jwtdrill.tokens.cases import CASES, Material, Need, case, parse_mix
+from jwtdrill.tokens.cases import CASES, Material, case, parse_mix
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -52,18 +51,7 @@ def test_a_forged_signature_differs_after_decoding(material: Material) -> None:
 def test_alg_none_has_no_signature_and_the_genuine_claims(material: Material) -> None:
     forged = CASES["alg_none"].forge(material)
     assert forged.endswith(".")
-    assert forged.split(".")[1] == material.genuine.split(".")[1]
-
-
-def test_only_valid_is_accepted_and_only_refusals_have_a_reason() -> None:
-    for known in CASES.values():
-        assert (known.expected is Expected.ACCEPTED) == (known.id == "valid") == (known.reason is None)
-
-
-def test_cases_that_need_no_signer_are_forged_without_one(material: Material) -> None:
-    for known in CASES.values():
-        if known.needs is not Need.SIGNER:
-            assert known.forge(Material(material.genuine)).count(".") == 2
+    assert parts(forged)[1] == parts(material.genuine)[1]
 
 
 def test_a_mix_is_read_with_weights() -> None:

@@ -42,8 +42,8 @@ def up(
 
     if profile not in PROFILES:
         raise BadInputError(f"unknown profile {profile!r}: choose from {', '.join(PROFILES)}")
-    if alg is Algorithm.HS256:
-        raise BadInputError("HS256 has no public key to publish: choose another --alg")
+    if alg.symmetric:
+        raise BadInputError(f"{alg} has no public key to publish: choose another --alg")
     if not without_alerts:
         require_watch_programs()
     options = LabOptions(

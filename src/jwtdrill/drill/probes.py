@@ -16,7 +16,7 @@ from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.probe.sending import send
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.cases import CASES, Material, Need
+from jwtdrill.tokens.cases import QUICK
 
 _TIMEOUT = 5.0
 _SETTLE_SECONDS = 20.0
@@ -44,12 +44,10 @@ def good_accepted_and_bad_refused() -> bool:
 
 async def _problem(target: Target, genuine: str) -> str | None:
     async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
-        for case in CASES.values():
-            if case.needs is Need.SIGNER:
-                continue
-            token = case.forge(Material(genuine))
+        for case in QUICK:
             for call in map(Call, target.require_resources()):
-                judged = call.judge(await send(client, call.request(token)))
+                token = case.forge(call.material(genuine))
+                judged = call.judge(await send(client, call.request(token, case.carrier)))
                 if judged.verdict is Verdict.ACCEPTED and case.expected is Expected.REJECTED:
                     raise BadInputError(f"{call.resource.label} accepts a token of case {case.id}")
                 if not held(case.expected, judged.verdict):

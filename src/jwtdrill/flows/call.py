@@ -1,10 +1,15 @@
 """A call to a protected resource with a bearer token (RFC 6750)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
 from jwtdrill.target.model import Resource
+from jwtdrill.tokens.cases import Carrier, Material
+from jwtdrill.tokens.minter import Minter
 
 _REFUSALS = (401, 403, 413, 431)  # too large a token is refused as 413 or 431
 
@@ -16,11 +21,32 @@ class Call:
     resource: Resource
     name = "call"
 
-    def request(self, token: str) -> Request:
-        """The request that carries the token."""
-        headers = {**self.resource.headers, "Authorization": f"Bearer {token}"}
-        body = self.resource.body.encode() if self.resource.body is not None else None
-        return Request(self.resource.method, self.resource.url, headers, body)
+    def request(self, token: str, carrier: Carrier = Carrier.HEADER) -> Request:
+        """The request that carries the token, in the header if nothing else is asked for (RFC 6750 section 2)."""
+        resource = self.resource
+        headers = {**resource.headers, **_authorization(token, carrier)}
+        body = resource.body.encode() if resource.body is not None else None
+        url, method = resource.url, resource.method
+        if carrier in (Carrier.QUERY, Carrier.HEADER_AND_QUERY):
+            url += f"{'&' if '?' in url else '?'}access_token={quote(token, safe='')}"
+        elif carrier is Carrier.FORM:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            method, body = "POST", urlencode({"access_token": token}).encode()
+        return Request(method, url, headers, body)
+
+    def material(
+        self,
+        genuine: str,
+        signer: Minter | None = None,
+        jwks: tuple[Mapping[str, Any], ...] = (),
+        listener: str = "http://127.0.0.1:9",
+    ) -> Material:
+        """What cases for this resource are made from."""
+        resource = self.resource
+        types = tuple(typ.lower() for typ in resource.types)
+        return Material(
+            genuine, signer, jwks=jwks, listener=listener, scope=resource.scope, types=types, leeway=resource.leeway
+        )
 
     def judge(self, response: Response) -> Judgement:
         """Accepted by any 2xx; rejected as RFC 6750 section 3 says, or by a redirect to a login."""
@@ -35,3 +61,17 @@ class Call:
         if 300 <= status < 400 and "location" in response.headers:
             return Judgement(Verdict.REJECTED, f"status {status}, a redirect to a login")
         return throttled(response) or errored(response)
+
+
+def _authorization(token: str, carrier: Carrier) -> dict[str, str]:
+    match carrier:
+        case Carrier.QUERY | Carrier.FORM | Carrier.NOTHING:
+            return {}
+        case Carrier.TWO_HEADERS:  # names are equal whatever their case (RFC 9110 section 5.1)
+            return {"Authorization": f"Bearer {token}", "authorization": "Bearer e30.e30.e30"}
+        case Carrier.OTHER_SCHEME:
+            return {"Authorization": f"Basic {token}"}
+        case Carrier.LOWER_CASE_SCHEME:
+            return {"Authorization": f"bearer {token}"}
+        case _:
+            return {"Authorization": f"Bearer {token}"}

@@ -13,6 +13,7 @@ from jwtdrill.errors import BadInputError
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
 from jwtdrill.target.discovery import Endpoints
 from jwtdrill.target.model import Client, Target
+from jwtdrill.tokens.cases import Material
 from jwtdrill.tokens.keys import SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -36,6 +37,7 @@ class ClientIdentity:
     def __init__(self, client: Client, target: Target, endpoints: Endpoints) -> None:
         self.client = client
         self.endpoint = endpoints.token
+        self._issuer = endpoints.issuer
         self._audience = endpoints.issuer if client.assertion_audience == "issuer" else endpoints.token
         where = f"{target.path}: client {client.id}"
         try:
@@ -50,6 +52,20 @@ class ClientIdentity:
             raise BadInputError(f"{where}: auth tls is not supported yet: use private_key_jwt or a secret")
         self.signed_ahead: Callable[[], str] | None = None  # where assertions come from that somebody signs beforehand
 
+    def material(self, now: float, listener: str = "http://127.0.0.1:9") -> Material:
+        """What cases for this client's assertions are made from. Raises BadInputError without key."""
+        genuine = self.sign_assertion(now)
+        assert self.minter is not None
+        return Material(
+            genuine,
+            self.minter,
+            now=now,
+            jwks=(self.minter.key.public_jwk(),),
+            listener=listener,
+            issuer=self._issuer,
+            token_endpoint=self.endpoint,
+        )
+
     def assertion(self, now: float) -> str:
         """A JWT by which the client speaks for itself (RFC 7523 section 3). Raises BadInputError without key."""
         return self.signed_ahead() if self.signed_ahead is not None else self.sign_assertion(now)
@@ -61,13 +77,16 @@ class ClientIdentity:
         name = self.client.id
         return self.minter.mint(Claims.lasting(ASSERTION_LIFETIME, now=now, iss=name, sub=name, aud=self._audience))
 
-    def authenticate(self, form: dict[str, str], now: float) -> Request:
-        """The token request of that form, with the client's authentication added."""
+    def authenticate(self, form: dict[str, str], now: float, assertion: str | None = None) -> Request:
+        """The token request of that form, with the client's authentication added: that assertion, else a good one."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         form = {**form, **self.client.params}
         match self.client.auth:
             case "private_key_jwt":
-                form |= {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": self.assertion(now)}
+                form |= {
+                    "client_assertion_type": CLIENT_ASSERTION,
+                    "client_assertion": assertion or self.assertion(now),
+                }
             case "client_secret_basic":
                 pair = f"{quote_plus(self.client.id)}:{quote_plus(self._secret)}"
                 headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -111,12 +130,12 @@ class ClientCredentials(_TokenFlow):
 
     name = "client_credentials"
 
-    def request(self, now: float | None = None) -> Request:
-        """The token request."""
+    def request(self, now: float | None = None, assertion: str | None = None) -> Request:
+        """The token request; the client authenticates with that assertion, if one is given."""
         form = {"grant_type": CLIENT_CREDENTIALS}
         if self.identity.client.scope:
             form["scope"] = self.identity.client.scope
-        return self.identity.authenticate(form, time.time() if now is None else now)
+        return self.identity.authenticate(form, time.time() if now is None else now, assertion)
 
 
 class JwtBearer(_TokenFlow):
@@ -140,3 +159,14 @@ def _error_code(content: object) -> str | None:
     if not isinstance(code, str):
         return None
     return code if code in list(TokenError) else "other_error"
+
+
+def signer_of(target: Target) -> Minter | None:
+    """What signs as the issuer does, where the target lets us hold a signing key. Raises BadInputError."""
+    if not target.signer:
+        return None
+    signer = target.signer[0]
+    try:
+        return Minter(SigningKey.from_pem(target.read(signer.key), signer.alg, signer.kid))
+    except BadInputError as error:
+        raise BadInputError(f"{target.path}: signer {signer.kid}: {error}") from None

@@ -150,7 +150,7 @@ class Lab:
             scope=SCOPE,
             route=ROUTE,
             clients=(CLIENT_ID,),
-            algorithms=tuple(a.value for a in Algorithm if a is not Algorithm.HS256),
+            algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
             min_lifetime=_MIN_LIFETIMES[name],
             stale_limit=profile.stale_limit,
             retry_most=profile.retry_most,

@@ -24,7 +24,7 @@ class Holding:
 
     def __init__(self) -> None:
         self._grant: Grant | None = None
-        self._forged: dict[str, str] = {}
+        self._forged: dict[tuple[object, ...], str] = {}  # by case and what the resource declares
         self._lock = BoundedSemaphore()
         self._renew_at = self._expires = 0.0
         self.kid = ""
@@ -38,11 +38,12 @@ class Holding:
             gevent.spawn(self._renew, ask)
         return self._grant.token if self._grant is not None else None
 
-    def forged(self, case: Case, genuine: str, signer: Minter | None) -> str:
-        """The token of that case made from the genuine one; made once."""
-        made = self._forged.get(case.id)
+    def forged(self, case: Case, material: Material) -> str:
+        """The token of that case made from the genuine one; made once. Raises NotApplicableError."""
+        name = (case.id, material.scope, material.types)
+        made = self._forged.get(name)
         if made is None:
-            made = self._forged[case.id] = case.forge(Material(genuine, signer))
+            made = self._forged[name] = case.forge(material)
         return made
 
     def _renew(self, ask: Ask) -> None:

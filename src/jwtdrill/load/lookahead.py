@@ -40,7 +40,7 @@ def threads_for(alg: Algorithm, processes: int) -> int:
     two processes 4,730 with two each, 4,200 with four; ES256 in one process 2,720 with one, 2,420 with two, 1,960 with
     four.
     """
-    if alg not in (Algorithm.RS256, Algorithm.PS256):
+    if not alg.rsa:
         return 1
     return max(2, 2 * (os.cpu_count() or 1) // max(1, processes))
 
@@ -48,11 +48,14 @@ def threads_for(alg: Algorithm, processes: int) -> int:
 class Lookahead:
     """Tokens of one kind, each made by `sign` in one of at most so many `threads`.
 
+    yielding: whether they give way to the event loop: not where a process has but one core, for it would run dry.
+
     taken, dry: how many were asked for, and how many of them were not signed in time.
     """
 
-    def __init__(self, sign: Callable[[], str], threads: int) -> None:
+    def __init__(self, sign: Callable[[], str], threads: int, *, yielding: bool = True) -> None:
         self._sign = sign
+        self._yielding = yielding
         self._most_threads = threads
         self._threads = 0
         self._running = False
@@ -133,7 +136,8 @@ class Lookahead:
 
     def _work(self) -> None:
         """In a thread of the system: one token for each order."""
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # of this thread alone, on Linux
+        if self._yielding:
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # of this thread alone, on Linux
         while self._orders.get():
             try:
                 self._ready.append((time.monotonic(), self._sign()))

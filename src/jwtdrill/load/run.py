@@ -4,23 +4,23 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from jwtdrill.catalog.objectives import Objective, objectives
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
+from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer, signer_of
 from jwtdrill.load.arrivals import Rate, Spacing
 from jwtdrill.load.fitness import Fitness
 from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.cases import Case, Need, parse_mix
-from jwtdrill.tokens.keys import SigningKey
+from jwtdrill.tokens.cases import Case, Need, Subject, parse_mix
 from jwtdrill.tokens.minter import Minter
 
 _MOST_POOLED = 100_000
@@ -64,6 +64,7 @@ class Run:
     client_credentials: ClientCredentials
     jwt_bearer: JwtBearer | None
     signer: Minter | None
+    jwks: tuple[Mapping[str, Any], ...]
     tls: ssl.SSLContext
     mix: dict[Case, int] = field(default_factory=dict)
     throughput: float = 1.0
@@ -93,8 +94,17 @@ class Run:
         spacing = _parse_spacing(options.arrivals)
         mix = parse_mix(options.cases)
         for case in mix:
-            if case.needs is Need.SIGNER and self.signer is None:
+            if case.missing(signer=self.signer is not None, genuine=True, jwks=True) is Need.SIGNER:
                 raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
+            if Subject.ACCESS_TOKEN not in case.fits:
+                raise BadInputError(
+                    f"case {case.id} is of no access token: `jwtdrill attack` sends it where it belongs"
+                )
+            why = next(filter(None, (case.debatable(call.material("")) for call in self.calls)), "")
+            if why:
+                raise BadInputError(
+                    f"case {case.id}: either verdict is right ({why}): `jwtdrill attack` reports what comes"
+                )
         self.options, self.mix, self.throughput = options, mix, options.throughput
         self.rate, self.spacing, self.reuse, self.pooled = rate, spacing, reuse, pooled
 
@@ -132,7 +142,7 @@ def prepare(options: Options) -> Run:
     calls = [Call(resource) for resource in target.require_resources()]
     wanted = objectives(target.objectives_path)
     endpoints = discover(target)
-    require_keys(target, endpoints)
+    keys = require_keys(target, endpoints)
     identity = ClientIdentity(client, target, endpoints)
     run = Run(
         options=options,
@@ -142,7 +152,8 @@ def prepare(options: Options) -> Run:
         calls=calls,
         client_credentials=ClientCredentials(identity),
         jwt_bearer=JwtBearer(identity) if identity.minter is not None else None,
-        signer=_signer(target),
+        signer=signer_of(target),
+        jwks=keys,
         tls=tls_context(target),
     )
     run.configure(options)
@@ -167,13 +178,3 @@ def _parse_spacing(text: str) -> Spacing:
 
 def _either(names: Iterable[str]) -> str:
     return " or ".join(names)
-
-
-def _signer(target: Target) -> Minter | None:
-    if not target.signer:
-        return None
-    signer = target.signer[0]
-    try:
-        return Minter(SigningKey.from_pem(target.read(signer.key), signer.alg, signer.kid))
-    except BadInputError as error:
-        raise BadInputError(f"{target.path}: signer {signer.kid}: {error}") from None

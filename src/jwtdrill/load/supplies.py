@@ -1,6 +1,7 @@
 """What the clients of one process draw from together: assertions signed ahead, minted tokens, a pool of tokens."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 
@@ -47,7 +48,8 @@ class Supplies:
             ahead.close()
 
     def _lookahead(self, alg: Algorithm, sign: Callable[[], str]) -> Lookahead:
-        ahead = Lookahead(sign, threads_for(alg, self._processes))
+        yielding = self._processes < (os.cpu_count() or 1)
+        ahead = Lookahead(sign, threads_for(alg, self._processes), yielding=yielding)
         ahead.begin()
         self._lookaheads.append(ahead)
         return ahead

@@ -21,7 +21,7 @@ from jwtdrill.load.run import Reuse, Run
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.sender import Sender, most_connections
 from jwtdrill.load.verdict import VALID
-from jwtdrill.tokens.cases import Case
+from jwtdrill.tokens.cases import Case, NotApplicableError
 from jwtdrill.tokens.reading import kid_of
 
 _TIMEOUT = 10.0
@@ -195,8 +195,13 @@ class TokenHolder(Client):
                 return
             token, kid, holding = fresh, kid_of(fresh), Holding()
         if case.id != VALID:
-            token = holding.forged(case, token, self.shared.signer)
-        self.send(call.name, case.id, call.resource.label, case.expected, call.request(token), call, kid)
+            try:
+                token = holding.forged(case, call.material(token, self.shared.signer, self.shared.jwks))
+            except NotApplicableError as error:
+                self.shared.fitness.stop_because(f"--cases {case.id}: {error}")
+                raise StopUser from None
+        request = call.request(token, case.carrier)
+        self.send(call.name, case.id, call.resource.label, case.expected, request, call, kid)
 
     def _holding(self) -> Holding:
         return plugin.pooled_holding() or self._own

@@ -1,30 +1,64 @@
-"""Gets one genuine token from a target's issuer, as its first client would."""
+"""Gets genuine tokens from a target's issuer, as its first client would, or those that the target file has ready."""
 
 import asyncio
+import time
 
 import httpx
 
-from jwtdrill.errors import MissingPartError
+from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity
 from jwtdrill.probe.sending import send
-from jwtdrill.target.discovery import discover
+from jwtdrill.target.discovery import Endpoints, discover
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Target
 
 _TIMEOUT = 5.0
+_READY_AGAIN = 20.0  # seconds after which a ready token is read again: a command may give a fresh one
+
+
+class TokenSource:
+    """Good tokens of one target. asked: how many the issuer gave."""
+
+    def __init__(self, target: Target, endpoints: Endpoints) -> None:
+        """Raises BadInputError when the target file has neither a client nor a ready token."""
+        if not target.client and not target.token:
+            raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: this needs known-good tokens")
+        self._target = target
+        self._flow = ClientCredentials(ClientIdentity(target.client[0], target, endpoints)) if target.client else None
+        self._token = ""
+        self._renew_at = 0.0
+        self.asked = 0
+
+    async def token(self, client: httpx.AsyncClient, *, fresh: bool = False) -> str:
+        """One that is in its first half of life; a new one each time if asked for. Raises as `ask` does."""
+        if fresh or not self._token or time.monotonic() >= self._renew_at:
+            await self.ask(client)
+        return self._token
+
+    async def ask(self, client: httpx.AsyncClient) -> None:
+        """Get another. Raises MissingPartError when the issuer gives none, BadInputError beyond limits.tokens."""
+        if self._flow is None:
+            self._token = self._target.read(self._target.token[0].value).decode("ascii", "replace").strip()
+            self._renew_at = time.monotonic() + _READY_AGAIN
+            return
+        if self.asked >= self._target.limits.tokens:
+            raise BadInputError(f"{self._target.path}: limits.tokens is used up: raise it")
+        self.asked += 1
+        endpoint = self._flow.identity.endpoint
+        response = await send(client, self._flow.request())
+        grant = self._flow.grant(response)
+        if grant is None:
+            raise MissingPartError(f"{endpoint}: the issuer gives no token ({self._flow.judge(response).remark})")
+        self._token = grant.token
+        self._renew_at = time.monotonic() + grant.lifetime / 2
 
 
 def genuine_token(target: Target) -> str:
     """A fresh access token. Raises MissingPartError when the issuer gives none, BadInputError as discovery does."""
-    endpoints = discover(target)
-    flow = ClientCredentials(ClientIdentity(target.require_clients()[0], target, endpoints))
+    source = TokenSource(target, discover(target))
 
     async def ask() -> str:
         async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
-            response = await send(client, flow.request())
-        grant = flow.grant(response)
-        if grant is None:
-            raise MissingPartError(f"{endpoints.token}: the issuer gives no token ({flow.judge(response).remark})")
-        return grant.token
+            return await source.token(client)
 
     return asyncio.run(ask())

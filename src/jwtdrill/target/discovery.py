@@ -1,6 +1,8 @@
 """Finds an issuer's endpoints from its metadata (RFC 8414, OpenID Connect Discovery 1.0)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -52,8 +54,8 @@ def discover(target: Target) -> Endpoints:
     return Endpoints(issuer.url, token, jwks)
 
 
-def require_keys(target: Target, endpoints: Endpoints) -> None:
-    """See that the key set is served before anything is done to a target whose verifiers depend on it.
+def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:
+    """The published keys, before anything is done to a target whose verifiers depend on them.
 
     Raises MissingPartError when it does not answer, BadInputError when what it serves is no key set.
     """
@@ -70,6 +72,7 @@ def require_keys(target: Target, endpoints: Endpoints) -> None:
         raise BadInputError(f"{where} is no JSON with a list of keys: check jwks_uri under [issuer]") from None
     if not isinstance(keys, list) or not keys:
         raise BadInputError(f"{where} holds no keys: check jwks_uri under [issuer]")
+    return tuple(key for key in keys if isinstance(key, dict))
 
 
 def _metadata(client: httpx.Client, issuer: str) -> dict[str, object]:

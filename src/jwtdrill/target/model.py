@@ -58,6 +58,7 @@ class Client(_Table):
     scope: str | None = None
     params: dict[str, str] = Field(default_factory=dict)
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+    grants: tuple[str, ...] | None = None  # flows that the issuer lets it use; all by default
 
     @model_validator(mode="after")
     def _has_credential(self) -> "Client":
@@ -93,7 +94,9 @@ class Resource(_Table):
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
-    one_time: bool = False
+    one_time: bool = False  # a token may be used once only
+    types: tuple[str, ...] = ()  # of token that it takes, as in the header's typ; any by default
+    leeway: Annotated[float, Field(ge=0)] = 60  # seconds of clock difference that it forgives, at most
 
     @property
     def label(self) -> str:

@@ -25,10 +25,31 @@ class Algorithm(StrEnum):
     """Signature algorithms that keys are made for (RFC 7518 section 3.1, RFC 8037)."""
 
     RS256 = "RS256"
+    RS384 = "RS384"
+    RS512 = "RS512"
     PS256 = "PS256"
+    PS384 = "PS384"
+    PS512 = "PS512"
     ES256 = "ES256"
+    ES384 = "ES384"
+    ES512 = "ES512"
     EDDSA = "EdDSA"
     HS256 = "HS256"
+    HS384 = "HS384"
+    HS512 = "HS512"
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether who verifies can sign as well."""
+        return self.startswith("HS")
+
+    @property
+    def rsa(self) -> bool:
+        """Whether its keys are RSA keys."""
+        return self.startswith(("RS", "PS"))
+
+
+_CURVES = {Algorithm.ES256: ec.SECP256R1(), Algorithm.ES384: ec.SECP384R1(), Algorithm.ES512: ec.SECP521R1()}
 
 
 @dataclass(frozen=True)
@@ -44,14 +65,14 @@ class SigningKey:
         """A new key; without a kid its RFC 7638 thumbprint is the kid."""
         private: PrivateKey | bytes
         match alg:
-            case Algorithm.RS256 | Algorithm.PS256:
-                private = rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits)
-            case Algorithm.ES256:
-                private = ec.generate_private_key(ec.SECP256R1())
             case Algorithm.EDDSA:
                 private = ed25519.Ed25519PrivateKey.generate()
-            case Algorithm.HS256:
-                private = secrets.token_bytes(32)
+            case _ if alg.rsa:
+                private = rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits)
+            case _ if alg.symmetric:
+                private = secrets.token_bytes(int(alg[2:]) // 8)
+            case _:
+                private = ec.generate_private_key(_CURVES[alg])
         return cls(kid or _default_kid(alg, private), alg, private)
 
     @classmethod
@@ -61,17 +82,16 @@ class SigningKey:
             private = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise BadInputError("not a private key in PEM without a password") from None
-        kinds: dict[Algorithm, type] = {
-            Algorithm.RS256: rsa.RSAPrivateKey,
-            Algorithm.PS256: rsa.RSAPrivateKey,
-            Algorithm.ES256: ec.EllipticCurvePrivateKey,
-            Algorithm.EDDSA: ed25519.Ed25519PrivateKey,
+        fits = {
+            rsa.RSAPrivateKey: alg.rsa,
+            ec.EllipticCurvePrivateKey: alg in _CURVES,
+            ed25519.Ed25519PrivateKey: alg is Algorithm.EDDSA,
         }
-        if alg not in kinds or not isinstance(private, kinds[alg]):
+        if not any(isinstance(private, kind) and fit for kind, fit in fits.items()):
             raise BadInputError(f"the key is no key for {alg}")
         assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
-        if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name != "secp256r1":
-            raise BadInputError(f"{alg} wants a key on P-256, not on {private.curve.name}")
+        if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name != _CURVES[alg].name:
+            raise BadInputError(f"{alg} wants a key on {_CURVES[alg].name}, not on {private.curve.name}")
         return cls(kid or _default_kid(alg, private), alg, private)
 
     def pem(self) -> bytes:

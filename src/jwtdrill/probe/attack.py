@@ -1,0 +1,271 @@
+"""Sends the corpus once to everything that tells good tokens from bad ones, and says where it fails to.
+
+A refusal proves something only if the same place accepts a good token before and after: what refuses everything, and
+what asks for no token at all, *cannot be told*. So a good token is sent at the beginning, after every few cases, and
+at the end; when one is not accepted, whatever came since the last that was counts for nothing.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.flows.exchange import Judgement, Request, Response
+from jwtdrill.probe.grounds import Ground
+from jwtdrill.probe.listener import Listener
+from jwtdrill.probe.sending import send
+from jwtdrill.tokens.cases import CASES, Carrier, Case, Material, NotApplicableError
+
+_TIMEOUT = 10.0
+_BETWEEN_CHECKS = 40  # cases from one good token to the next
+_PATIENCE = 3  # times that a case is sent again when the target asks for patience
+_LONGEST_WAIT = 5.0  # seconds
+_SETTLE = 0.3  # seconds for a verifier that follows a header beside its answer
+_NO_TOKEN = CASES["no_token"]
+_VALID = CASES["valid"]
+_FIRST = (_VALID, _NO_TOKEN)
+
+
+class Outcome(StrEnum):
+    """What became of one case at one place."""
+
+    HELD = "held"
+    FALSE_ACCEPT = "false_accept"
+    FALSE_REJECT = "false_reject"
+    FOLLOWED = "followed"  # refused, and yet it fetched what the token's header named
+    REMARK = "remark"
+    CANNOT_TELL = "cannot_tell"
+    NOT_RUN = "not_run"
+
+    @property
+    def bad(self) -> bool:
+        """Whether the target did what it must not."""
+        return self in (self.FALSE_ACCEPT, self.FALSE_REJECT, self.FOLLOWED)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One case at one place. status: of HTTP, 0 without an answer. note: in words, why it counts so."""
+
+    place: str
+    flow: str
+    case: Case
+    outcome: Outcome
+    note: str = ""
+    verdict: Verdict | None = None
+    status: int = 0
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assault:
+    """All attempts, in the order of places and cases."""
+
+    attempts: tuple[Attempt, ...]
+    seconds: float = 0.0
+
+    def of(self, *outcomes: Outcome) -> list[Attempt]:
+        """Those with such an outcome."""
+        return [attempt for attempt in self.attempts if attempt.outcome in outcomes]
+
+    @property
+    def untold(self) -> dict[str, str]:
+        """Places of which nothing is known, and why."""
+        places: dict[str, list[Attempt]] = {}
+        for attempt in self.attempts:
+            if attempt.outcome is not Outcome.NOT_RUN:
+                places.setdefault(attempt.place, []).append(attempt)
+        return {
+            place: next(a.note for a in attempts if a.outcome is Outcome.CANNOT_TELL)
+            for place, attempts in places.items()
+            if any(a.outcome is Outcome.CANNOT_TELL for a in attempts)
+        }
+
+    @property
+    def held(self) -> bool:
+        """Whether every place was seen to do right."""
+        return not any(attempt.outcome.bad for attempt in self.attempts) and not self.untold
+
+    def tallies(self) -> list[dict[str, Any]]:
+        """Counts as in a load run."""
+        counts = Counter(
+            (a.flow, a.case.id, a.place, a.case.expected, a.verdict) for a in self.attempts if a.verdict is not None
+        )
+        names = ("flow", "case", "resource", "expected", "verdict")
+        return [{**dict(zip(names, key, strict=True)), "count": count} for key, count in sorted(counts.items())]
+
+
+@dataclass
+class Plan:
+    """What to send where. token: yields a good access token, one that nobody has used if told so; rate: requests/s at
+    most; asks: at most so many of the token endpoint.
+    """
+
+    grounds: Sequence[Ground]
+    cases: Sequence[Case]
+    token: Callable[[bool], Awaitable[str]]
+    rate: float
+    asks: int
+
+
+async def attack(plan: Plan, client: httpx.AsyncClient, tick: Callable[[str], None] = lambda _: None) -> Assault:
+    """Run it. `tick` is told how far it is."""
+    started = time.monotonic()
+    attempts: list[Attempt] = []
+    async with Listener() as listener:
+        for ground in plan.grounds:
+            attempts += await _Siege(plan, ground, client, listener, tick).run()
+        await asyncio.sleep(_SETTLE)
+        attempts = [_look_at_visits(attempt, listener.visited) for attempt in attempts]
+    return Assault(tuple(attempts), time.monotonic() - started)
+
+
+def _look_at_visits(attempt: Attempt, visited: Iterable[str]) -> Attempt:
+    if attempt.outcome is Outcome.HELD and _visit_mark(attempt.place, attempt.case) in visited:
+        return replace(attempt, outcome=Outcome.FOLLOWED, note="refused, and yet it fetched the URL in the header")
+    return attempt
+
+
+def _visit_mark(place: str, case: Case) -> str:
+    return f"{case.id}-{abs(hash(place)) % 10**8}"
+
+
+class _Siege:
+    """The corpus at one place."""
+
+    def __init__(
+        self, plan: Plan, ground: Ground, client: httpx.AsyncClient, listener: Listener, tick: Callable[[str], None]
+    ) -> None:
+        self._plan = plan
+        self._ground = ground
+        self._client = client
+        self._listener = listener
+        self._tick = tick
+        self._next = time.monotonic()
+        self._unproved: list[Attempt] = []
+        self._proved: list[Attempt] = []
+
+    async def run(self) -> list[Attempt]:
+        cases = [case for case in self._plan.cases if self._ground.subject in case.fits and case not in _FIRST]
+        why = await self._refuses_good() or await self._asks_for_nothing()
+        if why:
+            return [*self._proved, *(self._skipped(case, Outcome.CANNOT_TELL, why) for case in cases)]
+        for number, case in enumerate(cases, 1):
+            self._tick(f"{self._ground.label}: {number} of {len(cases)} cases")
+            self._unproved.append(await self._try(case))
+            if number % _BETWEEN_CHECKS == 0 or number == len(cases):
+                await self._prove()
+        return self._proved
+
+    async def _refuses_good(self) -> str:
+        attempt = await self._try(_VALID)
+        if attempt.outcome is Outcome.HELD:
+            self._proved.append(attempt)
+            return ""
+        return f"a good token is not accepted ({attempt.note}), so that a refusal says nothing"
+
+    async def _asks_for_nothing(self) -> str:
+        if self._ground.subject not in _NO_TOKEN.fits:
+            return ""
+        attempt = await self._try(_NO_TOKEN)
+        self._proved.append(attempt)
+        return "" if attempt.outcome is not Outcome.FALSE_ACCEPT else "it asks for no token"
+
+    async def _prove(self) -> None:
+        """What was seen since the last good token counts only if a good one is accepted still."""
+        why = await self._refuses_good()
+        for attempt in self._unproved:
+            if why and attempt.outcome not in (Outcome.FALSE_ACCEPT, Outcome.NOT_RUN):
+                self._proved.append(self._skipped(attempt.case, Outcome.CANNOT_TELL, f"afterwards {why}"))
+            else:
+                self._proved.append(attempt)
+        self._unproved.clear()
+
+    async def _try(self, case: Case) -> Attempt:
+        ground = self._ground
+        genuine = "" if ground.asks_issuer else await self._plan.token(ground.one_time)
+        material = ground.material(genuine, f"{self._listener.url}/{_visit_mark(ground.label, case)}")
+        missing = case.missing(signer=material.signer is not None, genuine=True, jwks=bool(material.jwks))
+        if missing is not None:
+            return self._skipped(case, Outcome.NOT_RUN, f"needs {_NEEDS[missing]}")
+        if ground.asks_issuer:
+            if self._plan.asks <= 0:
+                return self._skipped(case, Outcome.NOT_RUN, "the target file's limits.tokens is used up")
+            self._plan.asks -= 1
+        try:
+            request = ground.request(case.forge(material), case.carrier)
+        except NotApplicableError as error:
+            return self._skipped(case, Outcome.NOT_RUN, str(error))
+        response = await self._send(request)
+        return self._judged(case, material, request, response)
+
+    async def _send(self, request: Request) -> Response:
+        response = Response(0)
+        for _ in range(_PATIENCE + 1):
+            await self._pace()
+            response = await send(self._client, request)
+            if self._ground.judge(response).verdict is not Verdict.THROTTLED:
+                break
+            await asyncio.sleep(min(_LONGEST_WAIT, _retry_after(response)))
+        return response
+
+    async def _pace(self) -> None:
+        now = time.monotonic()
+        self._next = max(now, self._next) + 1 / self._plan.rate
+        await asyncio.sleep(max(0.0, self._next - 1 / self._plan.rate - now))
+
+    def _judged(self, case: Case, material: Material, request: Request, response: Response) -> Attempt:
+        judged = self._ground.judge(response)
+        debatable = case.debatable(material)
+        outcome, note = _outcome(case, judged, debatable)
+        place, flow = self._ground.label, self._ground.flow
+        shown = shown_request(request, case.carrier)
+        return Attempt(place, flow, case, outcome, note, judged.verdict, response.status, shown)
+
+    def _skipped(self, case: Case, outcome: Outcome, why: str) -> Attempt:
+        return Attempt(self._ground.label, self._ground.flow, case, outcome, why)
+
+
+_NEEDS = {
+    "jwks": "the issuer's published keys",
+    "genuine": "a genuine token",
+    "signer": "a [[signer]]: a key of the issuer that we may hold",
+}
+
+
+def _outcome(case: Case, judged: Judgement, debatable: str) -> tuple[Outcome, str]:
+    verdict = judged.verdict
+    if held(case.expected, verdict):
+        return Outcome.HELD, judged.remark
+    if verdict is Verdict.THROTTLED:
+        return Outcome.CANNOT_TELL, "the target asks for patience: set a lower rate under [limits]"
+    if debatable:
+        return Outcome.REMARK, f"{verdict}, and may be: {debatable}"
+    if verdict is Verdict.ACCEPTED:
+        return Outcome.FALSE_ACCEPT, case.attacks
+    if case.expected is Expected.ACCEPTED:
+        return Outcome.FALSE_REJECT, judged.remark
+    return Outcome.REMARK, f"neither accepted nor refused: {judged.remark}"
+
+
+def _retry_after(response: Response) -> float:
+    text = response.headers.get("retry-after", "1")
+    return float(text) if text.isdecimal() else 1.0
+
+
+def shown_request(request: Request, carrier: Carrier) -> str:
+    """The request in one line, with nothing in it that is worth stealing."""
+    where = {
+        Carrier.QUERY: "the token in the query",
+        Carrier.FORM: "the token in the form",
+        Carrier.NOTHING: "no token",
+    }.get(carrier, "the token as bearer")
+    if request.body is not None and carrier is not Carrier.FORM:
+        where = "the assertion in the form"
+    return f"{request.method} {request.url.partition('?')[0]} with {where}"

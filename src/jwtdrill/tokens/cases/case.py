@@ -1,0 +1,129 @@
+"""What a case is: a kind of token with exactly one defect, or none, and what it should meet with."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from jwtdrill.catalog.reasons import Reason
+from jwtdrill.catalog.verdicts import Expected
+from jwtdrill.tokens.minter import Minter
+
+
+class Need(StrEnum):
+    """What a case is made from. One that needs nothing is made of thin air."""
+
+    JWKS = "jwks"  # the issuer's public keys
+    GENUINE = "genuine"  # a genuine token, used or tampered with
+    SIGNER = "signer"  # the key that signs such tokens
+
+
+class Subject(StrEnum):
+    """What kind of token a case is a kind of, and so to whom it can be sent."""
+
+    ACCESS_TOKEN = "access_token"  # to a resource (RFC 6750, RFC 9068)  # noqa: S105 - a name
+    ASSERTION = "assertion"  # to a token endpoint, as an authorization grant (RFC 7523 section 2.1)
+    CLIENT_ASSERTION = "client_assertion"  # to a token endpoint, to authenticate a client (RFC 7523 section 2.2)
+    PROOF = "proof"  # beside a token, to prove possession (RFC 9449)
+
+
+class Severity(StrEnum):
+    """How bad it is when a verifier lets such a token in."""
+
+    CRITICAL = "critical"  # anybody can make one
+    HIGH = "high"  # whoever has any token, or had one, can
+    MEDIUM = "medium"  # needs a token that the issuer gave for something else, or a careless issuer
+    LOW = "low"  # a rule is broken, and no way is known to live on that alone
+
+
+class Carrier(StrEnum):
+    """How the request bears the token (RFC 6750 section 2)."""
+
+    HEADER = "header"
+    QUERY = "query"
+    FORM = "form"
+    HEADER_AND_QUERY = "header_and_query"
+    TWO_HEADERS = "two_headers"
+    OTHER_SCHEME = "other_scheme"
+    LOWER_CASE_SCHEME = "lower_case_scheme"
+    NOTHING = "nothing"
+
+
+class NotApplicableError(Exception):
+    """The case cannot be made for this target; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a case may be made from, and what the target file declares.
+
+    genuine: a fresh good token of the kind. signer: the key that signs such tokens, where we may hold it. jwks: the
+    issuer's public keys as published. listener: the URL of a server of ours that hostile headers may point at.
+    issuer, token_endpoint: where assertions are sent. scope, types, leeway: of the resource, as far as declared.
+    """
+
+    genuine: str = field(repr=False)
+    signer: Minter | None = None
+    now: float = 0.0
+    jwks: tuple[Mapping[str, Any], ...] = ()
+    listener: str = "http://127.0.0.1:9"
+    issuer: str = ""
+    token_endpoint: str = ""
+    scope: str | None = None
+    types: tuple[str, ...] = ()
+    leeway: float = 60.0
+
+    @property
+    def strict_types(self) -> bool:
+        """Whether the target declares that it takes RFC 9068 tokens alone."""
+        return bool(self.types) and not {"jwt", ""} & set(self.types)
+
+    def at(self) -> int:
+        """The time that claims are set around, in whole seconds."""
+        return int(self.now or time.time())
+
+
+Forge = Callable[[Material], str]
+ANY = frozenset(Subject)
+TOKENS = frozenset({Subject.ACCESS_TOKEN})
+ASSERTIONS = frozenset({Subject.ASSERTION, Subject.CLIENT_ASSERTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of token.
+
+    attacks: what it tries, in a few words. reason: why a correct verifier refuses it. source: the clause or CVE.
+    room: what leaves room for either verdict; such a case is a remark, never a failure. settled_by: the name of what
+    takes that room away where the target declares it.
+    """
+
+    id: str
+    family: str
+    attacks: str
+    source: str
+    forge: Forge
+    reason: Reason | None = None
+    severity: Severity = Severity.HIGH
+    fits: frozenset[Subject] = ANY
+    needs: frozenset[Need] = frozenset({Need.GENUINE})
+    carrier: Carrier = Carrier.HEADER
+    room: str = ""
+    settled_by: str = ""
+
+    @property
+    def expected(self) -> Expected:
+        """A token without a reason to refuse it must be accepted."""
+        return Expected.ACCEPTED if self.reason is None else Expected.REJECTED
+
+    def debatable(self, material: Material) -> str:
+        """Why either verdict is right for this target; empty where only one is."""
+        return "" if self.settled_by and getattr(material, self.settled_by) else self.room
+
+    def missing(self, *, signer: bool, genuine: bool, jwks: bool) -> Need | None:
+        """What this case needs and is not to be had."""
+        have = {Need.SIGNER: signer, Need.GENUINE: genuine, Need.JWKS: jwks}
+        return next(
+            (need for need in (Need.GENUINE, Need.JWKS, Need.SIGNER) if need in self.needs and not have[need]), None
+        )

@@ -1,0 +1,141 @@
+"""Every case of the corpus: refused by a correct verifier, let in by one that is broken in one way."""
+
+import contextlib
+import time
+from functools import cache
+
+import pytest
+from tests.probe.flawed import FLAWS, FlawedVerifier
+
+from jwtdrill.tokens.cases import CASES, Carrier, Case, Material, Need, NotApplicableError, Subject
+from jwtdrill.tokens.keys import Algorithm, SigningKey
+from jwtdrill.tokens.minter import Claims, Minter
+
+ISSUER, AUDIENCE, SCOPE, TYPES = "https://idp.example/realm", "https://orders.example", "orders:read", ("at+jwt",)
+# Nobody would take these for tokens but who takes everything; what they attack is what reading them costs.
+LET_IN_BY_NOBODY_ELSE = {
+    *("one_part", "dots_alone", "one_dot", "garbage", "null_word", "undefined_word", "many_dots"),
+    *("deep_claims", "jwe_slow_key", "jwe_bomb"),
+}
+KEYS = {alg: SigningKey.generate(alg) for alg in (Algorithm.RS256, Algorithm.ES256, Algorithm.EDDSA)}
+IN_HEADERS = [case for case in CASES.values() if case.carrier is Carrier.HEADER and Subject.ACCESS_TOKEN in case.fits]
+BAD = [case for case in IN_HEADERS if case.reason is not None]
+GOOD = [case for case in IN_HEADERS if case.reason is None]
+
+
+def material(key: SigningKey) -> Material:
+    claims = Claims.lasting(300, now=time.time(), iss=ISSUER, sub="user", aud=AUDIENCE, scope=SCOPE)
+    minter = Minter(key)
+    return Material(minter.mint(claims), minter, jwks=(key.public_jwk(),), scope=SCOPE, types=TYPES)
+
+
+def verifier(key: SigningKey, *flaws: str) -> FlawedVerifier:
+    return FlawedVerifier(key, ISSUER, AUDIENCE, SCOPE, TYPES, *flaws)
+
+
+@cache
+def forged(case: Case) -> list[tuple[SigningKey, Material, str]]:
+    """The case for each algorithm of the issuer for which it can be made."""
+    made = []
+    for key in KEYS.values():
+        ground = material(key)
+        try:
+            made.append((key, ground, case.forge(ground)))
+        except NotApplicableError:
+            continue
+    return made
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_a_correct_verifier_refuses_it(case: Case) -> None:
+    made = forged(case)
+    assert made
+    for key, ground, token in made:
+        refusal = verifier(key).refusal(token)
+        assert refusal or case.debatable(ground), key.alg
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
+def test_a_correct_verifier_accepts_it(case: Case) -> None:
+    made = forged(case)
+    assert made or case.id.startswith("good_typ")
+    for key, ground, token in made:
+        refusal = verifier(key).refusal(token)
+        assert not refusal or case.debatable(ground), key.alg
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_one_flaw_alone_lets_it_in(case: Case) -> None:
+    """So it has one defect and no more: were there a second, the check that is whole would refuse it."""
+    if case.family == "key_by_url":
+        pytest.skip("needs somebody who listens: see the tests of the attack")
+    made = forged(case)
+    assert all(not verifier(key, "accepts_everything").refusal(token) for key, _, token in made)
+    guilty = any(
+        not verifier(key, flaw).refusal(token)
+        for flaw in FLAWS
+        if flaw not in ("accepts_everything", "follows_urls")
+        for key, _, token in made
+    )
+    assert guilty == (case.id not in LET_IN_BY_NOBODY_ELSE)
+
+
+@pytest.mark.parametrize(
+    "flaw", sorted(FLAWS.keys() - {"accepts_everything", "ignores_signature", "ignores_header", "follows_urls"})
+)
+def test_each_flaw_is_blind_to_something_and_not_to_all(flaw: str) -> None:
+    key = KEYS[Algorithm.ES256]
+    missed = sum(not verifier(key, flaw).refusal(token) for case in BAD for at, _, token in forged(case) if at is key)
+    assert missed < len(BAD) / 4
+
+
+def test_ids_are_unique_and_say_where_they_come_from() -> None:
+    families = [case.family for case in CASES.values()]
+    assert len(CASES) >= 150
+    assert all(families.count(family) < len(CASES) / 4 for family in set(families))
+    for case in CASES.values():
+        assert case.source.split(" ")[0].partition("-")[0] in ("RFC", "CVE", "FIPS"), case.id
+        assert case.attacks == case.attacks.strip()
+        assert not case.attacks.endswith(".")
+        assert case.settled_by == "" or hasattr(material(KEYS[Algorithm.ES256]), case.settled_by)
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_it_takes_no_more_than_it_says(case: Case) -> None:
+    """A case that claims to need no signer, no keys or no genuine token is made without."""
+    whole = material(KEYS[Algorithm.RS256])
+    poor = Material(
+        whole.genuine if Need.GENUINE in case.needs else "",
+        whole.signer if Need.SIGNER in case.needs else None,
+        jwks=whole.jwks if Need.JWKS in case.needs else (),
+        scope=SCOPE,
+        types=TYPES,
+    )
+    with contextlib.suppress(NotApplicableError):
+        assert case.forge(poor)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.id)
+def test_tokens_that_are_no_jwts_make_no_case_fall_over(case: Case) -> None:
+    """Issuers give opaque tokens too: then cases that take one apart say that they cannot be made."""
+    signer = Minter(KEYS[Algorithm.ES256])
+    for genuine in ("opaque", "a.b.c", "e30.e30", "bm8.bm8.bm8"):
+        try:
+            case.forge(Material(genuine, signer, jwks=({"kty": "EC", "crv": "P-256"}, {"kty": "RSA"}), scope=SCOPE))
+        except NotApplicableError:
+            continue
+
+
+def test_a_forged_signature_differs_in_bytes() -> None:
+    from jwtdrill.tokens.cases.crafting import decode
+
+    for key in KEYS.values():
+        ground = material(key)
+        genuine = decode(ground.genuine.rpartition(".")[2])
+        for case in BAD:
+            if case.family == "signature_bytes" and Need.GENUINE in case.needs:
+                try:
+                    forged_signature = case.forge(ground).split(".")[2:]
+                except NotApplicableError:
+                    continue
+                assert not forged_signature or decode(forged_signature[0]) != genuine, case.id
