@@ -114,7 +114,7 @@ def test_the_limit_of_the_rate_is_kept(lab: Commands, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--target", "/none.toml"], "/none.toml: cannot be read"),
-        (["--target", "{target}", "--cases", "vlaid"], "unknown case 'vlaid': choose from valid, expired"),
+        (["--target", "{target}", "--cases", "vlaid"], "unknown case 'vlaid': did you mean valid?"),
         (["--target", "{target}", "--throughput", "0"], "--throughput must be more than 0"),
         (["--target", "{target}", "--report", "/proc/none"], "--report /proc/none: cannot be written"),
         (["--target", "{dead}"], "the issuer does not answer"),

@@ -323,5 +323,5 @@ def test_what_services_import_is_pinned() -> None:
 
     assert sorted(jwtdrill.verify.__all__) == [
         *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "JwksCache"),
-        *("VerificationError", "Verifier", "VerifierPolicy"),
+        *("Nonces", "ProofChecker", "VerificationError", "Verifier", "VerifierPolicy"),
     ]

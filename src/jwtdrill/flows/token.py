@@ -20,15 +20,17 @@ from jwtdrill.tokens.minter import Claims, Minter
 CLIENT_CREDENTIALS = "client_credentials"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 ASSERTION_LIFETIME = 60  # seconds; RFC 7523 section 3 lets a server refuse one that lasts unreasonably long
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token that was granted. `lifetime`: seconds."""
+    """A token that was granted. `lifetime`: seconds. `refresh`: the token for the next one, where there is one."""
 
     token: str = field(repr=False)
     lifetime: float
+    refresh: str | None = field(default=None, repr=False)
 
 
 class ClientIdentity:
@@ -77,16 +79,24 @@ class ClientIdentity:
         name = self.client.id
         return self.minter.mint(Claims.lasting(ASSERTION_LIFETIME, now=now, iss=name, sub=name, aud=self._audience))
 
-    def authenticate(self, form: dict[str, str], now: float, assertion: str | None = None) -> Request:
-        """The token request of that form, with the client's authentication added: that assertion, else a good one."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        form = {**form, **self.client.params}
+    def authenticated(
+        self,
+        form: Mapping[str, str],
+        now: float | None = None,
+        *,
+        assertion: str | None = None,
+        endpoint: str | None = None,
+    ) -> Request:
+        """A request with that form and the client's authentication: by that assertion, else by a good one.
+
+        endpoint: of the issuer, the token endpoint by default.
+        """
+        headers = {**_FORM}
+        form = {**form}
         match self.client.auth:
             case "private_key_jwt":
-                form |= {
-                    "client_assertion_type": CLIENT_ASSERTION,
-                    "client_assertion": assertion or self.assertion(now),
-                }
+                form["client_assertion_type"] = CLIENT_ASSERTION
+                form["client_assertion"] = assertion or self.assertion(time.time() if now is None else now)
             case "client_secret_basic":
                 pair = f"{quote_plus(self.client.id)}:{quote_plus(self._secret)}"
                 headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -94,13 +104,21 @@ class ClientIdentity:
                 form |= {"client_id": self.client.id, "client_secret": self._secret}
             case _:
                 form["client_id"] = self.client.id
-        return Request("POST", self.endpoint, headers, urlencode(form).encode())
+        return Request("POST", endpoint or self.endpoint, headers, urlencode(form).encode())
 
 
 @dataclass(frozen=True, slots=True)
-class _TokenFlow:
+class TokenFlow:
+    """A request to the token endpoint for a token, by one client."""
+
     identity: ClientIdentity
     name: ClassVar[str]
+
+    def asked(self, form: Mapping[str, str], now: float | None = None, assertion: str | None = None) -> Request:
+        """The request with that form, and the scope and the parameters that the target file gives the client."""
+        client = self.identity.client
+        scope = {"scope": client.scope} if client.scope else {}
+        return self.identity.authenticated({**form, **scope, **client.params}, now, assertion=assertion)
 
     def judge(self, response: Response) -> Judgement:
         """Accepted by a 200 with a token; rejected by an error body of RFC 6749 section 5.2, whatever the 4xx."""
@@ -121,37 +139,39 @@ class _TokenFlow:
         content = response.json()
         if not isinstance(content, Mapping) or not isinstance(content.get("access_token"), str):
             return None
-        lifetime = content.get("expires_in", 300)
-        return Grant(content["access_token"], float(lifetime) if isinstance(lifetime, int | float) else 300.0)
+        lifetime, refresh = content.get("expires_in", 300), content.get("refresh_token")
+        return Grant(
+            content["access_token"],
+            float(lifetime) if isinstance(lifetime, int | float) else 300.0,
+            refresh if isinstance(refresh, str) else None,
+        )
 
 
-class ClientCredentials(_TokenFlow):
+class ClientCredentials(TokenFlow):
     """The client asks for a token in its own name."""
 
     name = "client_credentials"
 
     def request(self, now: float | None = None, assertion: str | None = None) -> Request:
         """The token request; the client authenticates with that assertion, if one is given."""
-        form = {"grant_type": CLIENT_CREDENTIALS}
-        if self.identity.client.scope:
-            form["scope"] = self.identity.client.scope
-        return self.identity.authenticate(form, time.time() if now is None else now, assertion)
+        return self.asked({"grant_type": CLIENT_CREDENTIALS}, now, assertion)
 
 
-class JwtBearer(_TokenFlow):
+class JwtBearer(TokenFlow):
     """The client exchanges an assertion for a token (RFC 7523 section 2.1)."""
 
     name = "jwt_bearer"
 
     def request(self, assertion: str | None = None, now: float | None = None) -> Request:
         """The token request; without an assertion a fresh good one."""
-        at = time.time() if now is None else now
-        form = {"grant_type": JWT_BEARER, "assertion": assertion or self.identity.assertion(at)}
-        if self.identity.client.scope:
-            form["scope"] = self.identity.client.scope
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        form |= self.identity.client.params
-        return Request("POST", self.identity.endpoint, headers, urlencode(form).encode())
+        client = self.identity.client
+        form = {
+            "grant_type": JWT_BEARER,
+            "assertion": assertion or self.identity.assertion(time.time() if now is None else now),
+            **({"scope": client.scope} if client.scope else {}),
+            **client.params,
+        }
+        return Request("POST", self.identity.endpoint, _FORM, urlencode(form).encode())
 
 
 def _error_code(content: object) -> str | None:

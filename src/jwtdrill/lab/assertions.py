@@ -1,12 +1,12 @@
 """Checks assertions by RFC 7523 section 3: who speaks, for whom, to whom, when, and only once."""
 
-import heapq
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
 
 from jwtdrill.tokens.reading import claims_of
+from jwtdrill.verify.proof import UsedOnce
 
 _LONGEST = 600  # seconds that an assertion may last
 _LONGEST_JTI = 256
@@ -15,28 +15,6 @@ _LATEST = 2**53  # the last whole second that every JSON reader holds exactly
 
 class AssertionRefused(ValueError):  # noqa: N818 - an answer, not a fault of ours
     """The assertion is refused; the message says why without quoting it."""
-
-
-class UsedOnce:
-    """Remembers identifiers until they would have expired anyway."""
-
-    def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
-        self._order: list[tuple[float, tuple[str, str]]] = []
-
-    def first_time(self, issuer: str, jti: str, expires: float, now: float) -> bool:
-        """Whether that issuer's jti is new; it is remembered."""
-        while self._order and self._order[0][0] <= now:
-            self._seen.discard(heapq.heappop(self._order)[1])
-        name = (issuer, jti)
-        if name in self._seen:
-            return False
-        self._seen.add(name)
-        heapq.heappush(self._order, (expires, name))
-        return True
-
-    def __len__(self) -> int:
-        return len(self._seen)
 
 
 class AssertionChecker:
@@ -83,7 +61,7 @@ class AssertionChecker:
         if len(claims["jti"]) > _LONGEST_JTI:
             raise AssertionRefused("the assertion's jti is too long")
         # Remembered last: an assertion that fails otherwise must not use up a jti.
-        if not self._used.first_time(claimed, claims["jti"], claims["exp"] + self._leeway, now):
+        if not self._used.first_time(f"{claimed} {claims['jti']}", claims["exp"] + self._leeway, now):
             raise AssertionRefused("the assertion was used before")
         return claimed, claims["sub"]
 

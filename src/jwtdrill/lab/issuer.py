@@ -1,12 +1,11 @@
-"""The lab's authorization server: metadata, key set, token endpoint, and an admin interface for its keys.
-
-client_credentials with private_key_jwt (RFC 7523 section 2.2) and the jwt-bearer grant (section 2.1), with every
-check of section 3, a jti used once, and the error bodies of RFC 6749 section 5.2.
+"""The lab's authorization server: metadata, key set, token, introspection and revocation endpoints, and an admin
+interface for its keys. What it grants is in `grants`; this is what stands between it and HTTP.
 """
 
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -18,26 +17,16 @@ from starlette.routing import Route
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
-from jwtdrill.catalog.reasons import TokenError
-from jwtdrill.flows.token import CLIENT_ASSERTION, CLIENT_CREDENTIALS, JWT_BEARER
-from jwtdrill.lab.assertions import AssertionChecker, AssertionRefused
+from jwtdrill.catalog.reasons import Reason, TokenError
+from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
 from jwtdrill.lab.keyring import Keyring, KeyringError, KeyState
-from jwtdrill.lab.settings import ClientSettings, IssuerSettings, read_settings
+from jwtdrill.lab.settings import IssuerSettings, read_settings
 from jwtdrill.tokens.keys import Algorithm, SigningKey
-from jwtdrill.tokens.minter import Claims, Minter
+from jwtdrill.verify.errors import VerificationError
+from jwtdrill.verify.proof import Nonces, NonceWantedError, ProofChecker
 
 _MOST_FORM_BYTES = 64 * 1024
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
-
-
-class Refused(Exception):  # noqa: N818 - an OAuth error is an answer, not a fault of ours
-    """A token request is refused with an error of RFC 6749 section 5.2."""
-
-    def __init__(self, error: TokenError, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self.error = error
-        self.description = description
-        self.status = status
 
 
 class IssuerService:
@@ -49,24 +38,19 @@ class IssuerService:
         ProcessCollector(registry=self.instruments.registry)
         self.keyring = Keyring(first, changed=self._keys_changed)
         self._admin_token = admin_token
-        self._padding = {"padding": "x" * settings.token_padding} if settings.token_padding else {}
-        self._clients = {client.id: client for client in settings.clients}
-        self._token_endpoint = f"{settings.url}/token"
-        self._assertions = AssertionChecker(
-            {c.id: (c.jwk, c.alg) for c in settings.clients},
-            audiences=(settings.url, self._token_endpoint),
-            leeway=settings.leeway,
-        )
+        self._grants = Grants(settings, self.keyring)
+        self._proofs = ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None)
+        self._introspected = self.instruments.counter(metrics.INTROSPECTION)
+        self._introspections = self.instruments.histogram(metrics.INTROSPECTION_DURATION)
         self._issued = self.instruments.counter(metrics.ISSUANCE)
         self._durations = self.instruments.histogram(metrics.ISSUANCE_DURATION)
         self._rotations = self.instruments.counter(metrics.KEY_ROTATION)
         for result in ("success", "failure"):
             self._rotations.labels(settings.url, result)
-        for grant_type in (CLIENT_CREDENTIALS, JWT_BEARER):
+        for grant_type in GRANT_TYPES:
             self._issued.labels(settings.url, grant_type, "success", "")
             for error in TokenError:
                 self._issued.labels(settings.url, grant_type, "failure", error)
-        self._minter = Minter(first)
         self._keys_changed()
 
     def application(self) -> Starlette:
@@ -77,6 +61,9 @@ class IssuerService:
                 Route("/.well-known/openid-configuration", self.metadata),
                 Route("/jwks", self.key_set),
                 Route("/token", self.token, methods=["POST"]),
+                Route("/introspect", self.introspect, methods=["POST"]),
+                Route("/revoke", self.revoke, methods=["POST"]),
+                Route("/revoked", self.revoked),
                 Route("/admin/keys", self.guarded(self.list_keys)),
                 Route("/admin/keys/{step}", self.guarded(self.key_step), methods=["POST"]),
                 Route("/metrics", self.exposition),
@@ -86,14 +73,23 @@ class IssuerService:
     async def metadata(self, request: Request) -> Response:  # noqa: ARG002
         """Metadata of RFC 8414."""
         url = self.settings.url
+        methods = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
         return JSONResponse(
             {
                 "issuer": url,
-                "token_endpoint": self._token_endpoint,
+                "token_endpoint": self._grants.token_endpoint,
                 "jwks_uri": f"{url}/jwks",
-                "grant_types_supported": [CLIENT_CREDENTIALS, JWT_BEARER],
-                "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-                "token_endpoint_auth_signing_alg_values_supported": sorted({c.alg for c in self.settings.clients}),
+                "introspection_endpoint": f"{url}/introspect",
+                "revocation_endpoint": f"{url}/revoke",
+                "grant_types_supported": list(GRANT_TYPES),
+                "scopes_supported": sorted({scope for client in self.settings.clients for scope in client.scopes}),
+                "token_endpoint_auth_methods_supported": methods,
+                "introspection_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint_auth_methods_supported": methods,
+                "token_endpoint_auth_signing_alg_values_supported": sorted(
+                    {c.alg for c in self.settings.clients if c.alg}
+                ),
+                "dpop_signing_alg_values_supported": list(self._proofs.algorithms),
                 "response_types_supported": [],
             }
         )
@@ -111,24 +107,56 @@ class IssuerService:
         error = ""
         response: Response
         try:
-            form = await _form(request)
-            asked = form.get("grant_type", "")
-            if asked not in (CLIENT_CREDENTIALS, JWT_BEARER):
+            bearing = await _bearing(request)
+            asked = bearing.form.get("grant_type", "")
+            if asked not in GRANT_TYPES:
                 kind = TokenError.UNSUPPORTED_GRANT_TYPE if asked else TokenError.INVALID_REQUEST
                 raise Refused(kind, "grant_type is missing or not supported")
             grant_type = asked
-            response = JSONResponse(self._grant(grant_type, form), headers=_NO_STORE)
+            bearing = replace(bearing, thumbprint=self._thumbprint(request))
+            response = JSONResponse(self._grants.grant(grant_type, bearing), headers=_NO_STORE)
         except Refused as refusal:
             error = refusal.error
-            response = JSONResponse(
-                {"error": refusal.error, "error_description": refusal.description},
-                status_code=refusal.status,
-                headers=_NO_STORE,
-            )
+            response = self._refusal(refusal.error, refusal.description, refusal.status)
+        except VerificationError as refusal:  # of the proof (RFC 9449 section 5)
+            error = TokenError.INVALID_REQUEST
+            code = "use_dpop_nonce" if isinstance(refusal, NonceWantedError) else "invalid_dpop_proof"
+            response = self._refusal(code, refusal.detail, 400)
         labels = (self.settings.url, grant_type, "failure" if error else "success", error)
         self._issued.labels(*labels).inc()
         self._durations.labels(*labels).observe(time.perf_counter() - started)
         return response
+
+    async def introspect(self, request: Request) -> Response:
+        """The introspection endpoint (RFC 7662)."""
+        started = time.perf_counter()
+        result = "success"
+        response: Response
+        try:
+            bearing = await _bearing(request)
+            self._grants.authenticate(bearing)
+            token = bearing.form.get("token", "")
+            response = JSONResponse(self._grants.introspect(token), headers=_NO_STORE)
+        except Refused as refusal:
+            result = "failure"
+            response = self._refusal(refusal.error, refusal.description, refusal.status)
+        self._introspected.labels(self.settings.url, result).inc()
+        self._introspections.labels(self.settings.url, result).observe(time.perf_counter() - started)
+        return response
+
+    async def revoke(self, request: Request) -> Response:
+        """The revocation endpoint (RFC 7009)."""
+        try:
+            bearing = await _bearing(request)
+            self._grants.authenticate(bearing)
+            self._grants.revoke(bearing.form.get("token", ""))
+        except Refused as refusal:
+            return self._refusal(refusal.error, refusal.description, refusal.status)
+        return Response(headers=_NO_STORE)
+
+    async def revoked(self, request: Request) -> Response:  # noqa: ARG002
+        """The jti of each revoked token, for verifiers that look (a list of our own: no RFC has one)."""
+        return JSONResponse({"revoked": self._grants.revoked()}, headers=_NO_STORE)
 
     async def list_keys(self, request: Request) -> Response:  # noqa: ARG002
         """kid, alg and state of every key."""
@@ -173,48 +201,20 @@ class IssuerService:
 
         return guard
 
-    def _grant(self, grant_type: str, form: dict[str, str]) -> dict[str, object]:
-        if grant_type == CLIENT_CREDENTIALS:
-            client = self._client(form)
-            subject = client.id
-        else:
-            if "client_assertion" in form:
-                self._client(form)
-            name, subject = self._check(form.get("assertion"), TokenError.INVALID_GRANT, own=False)
-            client = self._clients[name]
-        scope = form.get("scope", " ".join(client.scopes))
-        if not set(scope.split(" ")) <= set(client.scopes):
-            raise Refused(TokenError.INVALID_SCOPE, "more scope than the client may have")
-        lifetime = self.settings.token_lifetime
-        token = self._minter.mint(
-            Claims.lasting(
-                lifetime,
-                now=time.time(),
-                iss=self.settings.url,
-                sub=subject,
-                aud=self.settings.audience,
-                scope=scope,
-                client_id=client.id,
-                extra=self._padding,
-            )
-        )
-        return {"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope}
+    def _thumbprint(self, request: Request) -> str | None:
+        """Of the key that the request's proof shows, None without one. Raises VerificationError."""
+        proofs = request.headers.getlist("dpop")
+        if not proofs:
+            return None
+        if len(proofs) > 1:
+            raise VerificationError(Reason.PROOF_INVALID, "there is more than one proof")
+        return self._proofs.check(proofs[0], method=request.method, url=self._grants.token_endpoint)
 
-    def _client(self, form: dict[str, str]) -> ClientSettings:
-        if form.get("client_assertion_type") != CLIENT_ASSERTION:
-            raise Refused(TokenError.INVALID_CLIENT, "private_key_jwt is the only way in", 401)
-        name, _ = self._check(form.get("client_assertion"), TokenError.INVALID_CLIENT, own=True)
-        if form.get("client_id", name) != name:
-            raise Refused(TokenError.INVALID_CLIENT, "client_id and the assertion differ", 401)
-        return self._clients[name]
-
-    def _check(self, assertion: str | None, error: TokenError, *, own: bool) -> tuple[str, str]:
-        if not assertion:
-            raise Refused(TokenError.INVALID_REQUEST, "the assertion is missing")
-        try:
-            return self._assertions.check(assertion, speaks_for_itself=own, now=time.time())
-        except AssertionRefused as refusal:
-            raise Refused(error, str(refusal), 401 if error is TokenError.INVALID_CLIENT else 400) from None
+    def _refusal(self, error: str, description: str, status: int) -> Response:
+        headers = {**_NO_STORE}
+        if self._proofs.nonces is not None:
+            headers["DPoP-Nonce"] = self._proofs.nonces.current()
+        return JSONResponse({"error": error, "error_description": description}, status_code=status, headers=headers)
 
     def _keys_changed(self) -> None:
         info = self.instruments.gauge(metrics.SIGNING_KEY_INFO)
@@ -228,7 +228,11 @@ class IssuerService:
             info.labels(*labels).set(1)
             if held.activated:
                 activated.labels(*labels).set(held.activated)
-        self._minter = Minter(self.keyring.active)
+        self._grants.keys_changed()
+
+
+async def _bearing(request: Request) -> Bearing:
+    return Bearing(await _form(request), request.headers.get("authorization", ""))
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -12,6 +12,7 @@ import tomlkit
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.agent import AgentSettings, RouteSettings
+from jwtdrill.lab.grants import OFFLINE
 from jwtdrill.lab.settings import (
     SETTINGS_VARIABLE,
     ClientSettings,
@@ -25,12 +26,14 @@ from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.clocks import movable_clock
 from jwtdrill.processes.programs import find_libfaketime, find_program
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
-from jwtdrill.tokens.keys import RSA_BITS, Algorithm, SigningKey
+from jwtdrill.tokens.keys import RSA_BITS, Algorithm, SigningKey, jwks
 
 AUDIENCE = "https://orders.example"
 SCOPE = "orders:read"
 ROUTE = "/orders"
 CLIENT_ID = "orders-client"
+PARTNER_CLIENT_ID = "partner-client"
+FOREIGN_ISSUER = "https://partner-idp.example"
 ENVIRONMENT = "lab"
 MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
 _PYTHON = (sys.executable, "-m")
@@ -104,9 +107,13 @@ class Lab:
         keys.mkdir(parents=True)
         signer = SigningKey.generate(self.options.alg, rsa_bits=self.options.rsa_bits)
         client = SigningKey.generate(self.options.client_alg, "orders-client-1")
+        foreign = SigningKey.generate(Algorithm.ES256, "partner-1")
+        secret = secrets.token_urlsafe(24)
         for name, content in (
             ("signer.pem", signer.pem()),
             ("client.pem", client.pem()),
+            ("foreign.pem", foreign.pem()),
+            ("client-secret", secret.encode()),
             ("admin-token", secrets.token_urlsafe(24).encode()),
             ("control-token", secrets.token_urlsafe(24).encode()),
         ):
@@ -114,15 +121,15 @@ class Lab:
             path.touch(mode=0o600)
             path.write_bytes(content)
         self._say("starting issuer, verifiers and fault agent")
-        self._supervisor.start(self._issuer(client), self._agent())
+        self._supervisor.start(self._issuer(client, secret, foreign), self._agent())
         self._supervisor.start(*(self._verifier(name) for name in _MIN_LIFETIMES))
         if self.options.watch:
             self._say("starting Prometheus and Alertmanager")
             self._stack.write(objectives(), self._scrapes(), ENVIRONMENT)
             self._stack.start(self._supervisor)
-        self._write_target(signer, client)
+        self._write_target(signer, client, foreign)
 
-    def _issuer(self, client: SigningKey) -> Spec:
+    def _issuer(self, client: SigningKey, secret: str, foreign: SigningKey) -> Spec:
         profile = self.options.profile
         settings = IssuerSettings(
             url=self._url("issuer"),
@@ -135,7 +142,13 @@ class Lab:
             key_alg=self.options.alg,
             admin_token_file=str(self.folder / "keys/admin-token"),
             token_padding=self.options.token_padding,
-            clients=(ClientSettings(CLIENT_ID, client.public_jwk(), client.alg, (SCOPE,)),),
+            clients=(
+                ClientSettings(CLIENT_ID, client.public_jwk(), client.alg, (SCOPE, OFFLINE)),
+                ClientSettings(PARTNER_CLIENT_ID, {}, "", (SCOPE,), secret),
+            ),
+            foreign_issuer=FOREIGN_ISSUER,
+            foreign_jwks=jwks([foreign]),
+            nonces=True,
         )
         return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
 
@@ -149,7 +162,7 @@ class Lab:
             audience=AUDIENCE,
             scope=SCOPE,
             route=ROUTE,
-            clients=(CLIENT_ID,),
+            clients=(CLIENT_ID, PARTNER_CLIENT_ID),
             algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
             min_lifetime=_MIN_LIFETIMES[name],
             stale_limit=profile.stale_limit,
@@ -157,6 +170,8 @@ class Lab:
             leeway=profile.leeway,
             offset_window=profile.offset_window,
             decisions=self.options.decisions,
+            revocations=f"{self._url('issuer')}/revoked",
+            nonces=True,
         )
         moved = name == MOVABLE and find_libfaketime() is not None
         clock = movable_clock(self._clock_file) if moved else {}
@@ -197,7 +212,7 @@ class Lab:
         ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
         return [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
 
-    def _write_target(self, signer: SigningKey, client: SigningKey) -> None:
+    def _write_target(self, signer: SigningKey, client: SigningKey, foreign: SigningKey) -> None:
         content: dict[str, object] = {
             "environment": ENVIRONMENT,
             "issuer": {"url": self._url("issuer"), "metrics": f"{self._url('issuer')}/metrics"},
@@ -209,8 +224,20 @@ class Lab:
                     "kid": client.kid,
                     "alg": client.alg.value,
                     "scope": SCOPE,
-                }
+                },
+                {
+                    "id": PARTNER_CLIENT_ID,
+                    "auth": "client_secret_basic",
+                    "secret": "file:keys/client-secret",
+                    "scope": SCOPE,
+                },
             ],
+            "foreign": {
+                "issuer": FOREIGN_ISSUER,
+                "key": "file:keys/foreign.pem",
+                "kid": foreign.kid,
+                "alg": foreign.alg.value,
+            },
             "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
             "resource": [
                 {

@@ -1,7 +1,7 @@
 """What each process of the lab is told, as JSON in a file of the lab's folder; and the two profiles of times."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,19 +32,21 @@ PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """A client that the issuer knows: its public key as a JWK, the algorithm bound to it, its scopes."""
+    """A client that the issuer knows: its public key as a JWK and the algorithm bound to it, or a secret; scopes."""
 
     id: str
     jwk: dict[str, str]
     alg: str
     scopes: tuple[str, ...]
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class IssuerSettings:
     """`key_file`: the first signing key; `admin_token_file`: what the admin interface asks for.
 
-    token_padding: characters of a claim that says nothing, for tokens as large as some in the field.
+    token_padding: characters of a claim that says nothing, for tokens as large as some in the field. foreign_issuer and
+    foreign_jwks: one whose tokens are exchanged. nonces: whether a proof must carry a nonce of this server.
     """
 
     url: str
@@ -58,13 +60,17 @@ class IssuerSettings:
     admin_token_file: str
     token_padding: int
     clients: tuple[ClientSettings, ...]
+    foreign_issuer: str = ""
+    foreign_jwks: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    nonces: bool = False
 
 
 @dataclass(frozen=True)
 class VerifierSettings:
     """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ.
 
-    decisions: accepted tokens that it remembers.
+    decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens, fetched every second.
+    nonces: whether a proof must carry a nonce of this server.
     """
 
     name: str
@@ -82,6 +88,8 @@ class VerifierSettings:
     leeway: float
     offset_window: float
     decisions: int
+    revocations: str = ""
+    nonces: bool = False
 
 
 def write_settings(path: Path, settings: object) -> None:

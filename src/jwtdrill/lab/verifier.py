@@ -7,8 +7,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.lab.revocations import RevocationList
 from jwtdrill.lab.settings import VerifierSettings, read_settings
-from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Verifier, VerifierPolicy
+from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Nonces, ProofChecker, Verifier, VerifierPolicy
 from jwtdrill.verify.middleware import Application, Receive, Scope, Send
 
 _BODY = b'{"orders": []}'
@@ -45,6 +46,7 @@ def build(settings: VerifierSettings) -> Application:
         instruments=instruments,
         offset_window=settings.offset_window,
         decisions=settings.decisions,
+        revoked=RevocationList(settings.revocations).holds if settings.revocations else None,
     )
 
     async def exposition(request: Request) -> Response:  # noqa: ARG001
@@ -66,6 +68,7 @@ def build(settings: VerifierSettings) -> Application:
         routes={settings.route: settings.route},
         clients=settings.clients,
         instruments=instruments,
+        proofs=ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None),
     )
 
 

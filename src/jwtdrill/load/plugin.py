@@ -38,6 +38,7 @@ from jwtdrill.load.verdict import judge, lost, outcome
 from jwtdrill.load.watchdog import Watchdog
 from jwtdrill.processes.supervisor import port_in_use
 
+_SETTLE = 0.5  # seconds for all clients to get their first tokens before requests arrive for them
 _DRAIN_SECONDS = 10.0  # for requests in flight when a run ends: longer than their time-out is not needed
 _PROGRESS_SECONDS = 5.0
 _LOST_SECONDS = 0.5
@@ -210,9 +211,10 @@ def _spawned(user_count: int, **_: Any) -> None:
     """All clients are there: the open model's time begins. Fires again when workers come or go."""
     _state.users = max(_state.users, user_count)
     if _state.master is not None:
-        _state.master.begin_arrivals()
+        gevent.spawn_later(_SETTLE, _state.master.begin_arrivals)
     elif _state.worker is None and _state.open_loop is not None and not _state.open_loop.begun:
-        gevent.spawn(_begin_arrivals, _state.open_loop, Share(), 0.0)
+        _state.open_loop.begun = True
+        gevent.spawn_later(_SETTLE, _begin_arrivals, _state.open_loop, Share(), 0.0)
 
 
 def _take_share(share: Share, elapsed: float | None, token_share: float) -> None:
@@ -229,10 +231,12 @@ def _begin_arrivals(loop: OpenLoop, share: Share, elapsed: float) -> None:
     """Begin, or go on with another share, once there is a client for whom requests can arrive."""
     loop.begun = True
     since = time.monotonic()
-    while not _state.clients:
+    while not _state.clients and not _state.draining:
         gevent.sleep(0.05)
-        if _state.draining or _state.open_loop is not loop:
-            return
+    if _state.draining or _state.open_loop is not loop:
+        return
+    if not elapsed and _state.supplies is not None:
+        _state.supplies.forget()
     loop.run(share, elapsed + time.monotonic() - since)
 
 

@@ -42,6 +42,11 @@ class Supplies:
         fitness.taken = sum(ahead.taken for ahead in self._lookaheads)
         fitness.dry = sum(ahead.dry for ahead in self._lookaheads)
 
+    def forget(self) -> None:
+        """Count anew: what was asked for until now was no part of what is measured."""
+        for ahead in self._lookaheads:
+            ahead.taken = ahead.dry = 0
+
     def close(self) -> None:
         """End the signing."""
         for ahead in self._lookaheads:

@@ -22,6 +22,8 @@ class Endpoints:
     issuer: str
     token: str
     jwks: str
+    introspection: str = ""
+    revocation: str = ""
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
@@ -40,7 +42,8 @@ def discover(target: Target) -> Endpoints:
     """
     issuer = target.issuer
     if issuer.token_endpoint and issuer.jwks_uri:
-        return Endpoints(issuer.url, issuer.token_endpoint, issuer.jwks_uri)
+        introspection, revocation = issuer.introspection_endpoint or "", issuer.revocation_endpoint or ""
+        return Endpoints(issuer.url, issuer.token_endpoint, issuer.jwks_uri, introspection, revocation)
     with httpx.Client(verify=tls_context(target), timeout=_TIMEOUT) as client:
         found = _metadata(client, issuer.url)
     if found.get("issuer") != issuer.url:
@@ -51,7 +54,11 @@ def discover(target: Target) -> Endpoints:
     )
     if not isinstance(token, str) or not isinstance(jwks, str):
         raise BadInputError(f"{issuer.url}: its metadata lacks token_endpoint or jwks_uri: set them under [issuer]")
-    return Endpoints(issuer.url, token, jwks)
+    more = (
+        issuer.introspection_endpoint or found.get("introspection_endpoint"),
+        issuer.revocation_endpoint or found.get("revocation_endpoint"),
+    )
+    return Endpoints(issuer.url, token, jwks, *(url if isinstance(url, str) else "" for url in more))
 
 
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:

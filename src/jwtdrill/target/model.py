@@ -43,6 +43,8 @@ class Issuer(_Table):
     url: Url
     token_endpoint: Url | None = None
     jwks_uri: Url | None = None
+    introspection_endpoint: Url | None = None
+    revocation_endpoint: Url | None = None
     metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
 
 
@@ -66,6 +68,22 @@ class Client(_Table):
             raise ValueError('auth private_key_jwt needs a key: add for example key = "file:client.pem"')
         if self.auth.startswith("client_secret") and self.secret is None:
             raise ValueError(f'auth {self.auth} needs a secret: add for example secret = "env:CLIENT_SECRET"')
+        return self
+
+
+class Foreign(_Table):
+    """An issuer whose tokens the issuer exchanges for its own: one of its tokens, or a key of its to sign some with."""
+
+    issuer: Url
+    token: Reference | None = None
+    key: Reference | None = None
+    kid: str | None = None
+    alg: Algorithm = Algorithm.ES256
+
+    @model_validator(mode="after")
+    def _has_either(self) -> "Foreign":
+        if (self.token is None) == (self.key is None):
+            raise ValueError('a foreign issuer has either a token or a key: add for example token = "command:./token"')
         return self
 
 
@@ -147,6 +165,7 @@ class Target(_Table):
     client: tuple[Client, ...] = ()
     token: tuple[ReadyToken, ...] = ()
     signer: tuple[Signer, ...] = ()
+    foreign: Foreign | None = None
     resource: tuple[Resource, ...] = ()
     tls: Tls = Tls()
     limits: Limits = Limits()

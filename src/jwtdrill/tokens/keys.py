@@ -1,8 +1,5 @@
 """Signing keys: generated, read from PEM, published as JWK (RFC 7517, RFC 7518, RFC 8037)."""
 
-import base64
-import hashlib
-import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from jwtdrill.errors import BadInputError
+from jwtdrill.tokens.digests import thumbprint
 
 RSA_BITS = 2048  # the least that RFC 7518 section 3.3 allows
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-_THUMBPRINT_MEMBERS = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
 
 class Algorithm(StrEnum):
@@ -124,7 +121,4 @@ def _public_members(alg: Algorithm, private: PrivateKey) -> dict[str, str]:
 def _default_kid(alg: Algorithm, private: PrivateKey | bytes) -> str:
     if isinstance(private, bytes):
         return secrets.token_urlsafe(12)
-    members = _public_members(alg, private)
-    wanted = {name: members[name] for name in _THUMBPRINT_MEMBERS[members["kty"]]}
-    digest = hashlib.sha256(json.dumps(wanted, separators=(",", ":"), sort_keys=True).encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return thumbprint(_public_members(alg, private))

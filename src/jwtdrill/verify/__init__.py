@@ -9,6 +9,7 @@ from jwtdrill.verify.cache import CachePolicy, JwksCache
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.fetch import FetchLimits
 from jwtdrill.verify.middleware import BearerMiddleware
+from jwtdrill.verify.proof import Nonces, ProofChecker
 from jwtdrill.verify.verifier import Claims, Verifier, VerifierPolicy
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Claims",
     "FetchLimits",
     "JwksCache",
+    "Nonces",
+    "ProofChecker",
     "VerificationError",
     "Verifier",
     "VerifierPolicy",

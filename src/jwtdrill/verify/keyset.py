@@ -58,7 +58,7 @@ def parse_keyset(document: bytes) -> tuple[TrustedKey, ...]:
     entries = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise KeySetError("it is JSON, but not a JWK set: there is no list `keys`")
-    keys = tuple(key for entry in entries if (key := _parse_key(entry)) is not None)
+    keys = tuple(key for entry in entries if (key := parse_key(entry)) is not None)
     if not keys:
         raise KeySetError(f"it holds {len(entries)} keys and none that can be used")
     return keys
@@ -72,7 +72,8 @@ def select(keys: Iterable[TrustedKey], kid: str | None, alg: str) -> TrustedKey 
     return fitting[0] if fitting else None
 
 
-def _parse_key(entry: Any) -> TrustedKey | None:
+def parse_key(entry: Any) -> TrustedKey | None:
+    """The key that a JWK stands for; None for one that cannot verify signatures."""
     if not isinstance(entry, dict):
         return None
     kid, use, operations = entry.get("kid"), entry.get("use"), entry.get("key_ops")

@@ -1,14 +1,16 @@
 """ASGI middleware that lets in only requests with a good bearer token (RFC 6750)."""
 
+import hmac
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.verify.errors import VerificationError
-from jwtdrill.verify.verifier import Verifier
+from jwtdrill.verify.proof import NonceWantedError, ProofChecker
+from jwtdrill.verify.verifier import Claims, Verifier
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,7 +25,9 @@ class BearerMiddleware:
     """Verifies the token of each HTTP request to `app`; its claims are in `scope["state"]["jwt_claims"]`.
 
     routes: path to the template that metrics name it by; other paths pass unguarded. clients: the values of
-    client_id that metrics may name.
+    client_id that metrics may name. proofs: what checks that a token which is bound to a key (RFC 9449) comes with a
+    proof; without it such a token counts as any other. base_url: by which clients know this server, for what a proof
+    is made for; the Host header's by default.
     """
 
     def __init__(
@@ -34,8 +38,12 @@ class BearerMiddleware:
         routes: dict[str, str],
         clients: Iterable[str] = (),
         instruments: Instruments | None = None,
+        proofs: ProofChecker | None = None,
+        base_url: str = "",
     ) -> None:
         self._app = app
+        self._proofs = proofs
+        self._base_url = base_url
         self._verifier = verifier
         self._routes = routes
         self._clients = frozenset(clients)
@@ -50,19 +58,18 @@ class BearerMiddleware:
         if scope["type"] == "websocket":  # no browser can send a token with one
             await send({"type": "websocket.close", "code": 1008, "reason": "not for websockets"})
             return
-        token = _bearer_token(scope["headers"])
+        scheme, token = _borne(scope["headers"])
         if token is None:
             self._requests.labels(route, "401", UNKNOWN).inc()
             await _answer(send, 401, 'Bearer realm="jwtdrill"', {"error": "no_token"})
             return
         try:
             claims = await self._verifier.averify(token)
+            self._check_proof(scope, scheme, token, claims)
         except VerificationError as refusal:
             status = _STATUS.get(refusal.reason, 401)
             self._requests.labels(route, str(status), UNKNOWN).inc()
-            error = "insufficient_scope" if refusal.reason is Reason.INSUFFICIENT_SCOPE else "invalid_token"
-            challenge = f'Bearer error="{error}", error_description="{refusal.reason}"'
-            await _answer(send, status, challenge, {"error": error, "reason": refusal.reason})
+            await _refuse(send, status, refusal, self._proofs)
             return
         client = claims.get("client_id")
         label = client if isinstance(client, str) and client in self._clients else UNKNOWN
@@ -84,21 +91,58 @@ class BearerMiddleware:
                 self._requests.labels(route, "500", label).inc()
             raise
 
+    def _check_proof(self, scope: Scope, scheme: str, token: str, claims: Claims) -> None:
+        """That a token bound to a key comes with a proof of it, and no other with one (RFC 9449 section 7.1)."""
+        bound = claims.get("cnf")
+        thumbprint = bound.get("jkt") if isinstance(bound, Mapping) else None
+        if self._proofs is None:
+            if scheme != "bearer":
+                raise VerificationError(Reason.PROOF_INVALID, "proofs are not checked here")
+            return
+        if thumbprint is None and scheme == "bearer":
+            return
+        proofs = [value for name, value in scope["headers"] if name == b"dpop"]
+        if scheme != "dpop" or thumbprint is None or len(proofs) != 1:
+            raise VerificationError(Reason.PROOF_INVALID, "a bound token and one proof belong together")
+        shown = self._proofs.check(
+            proofs[0].decode("latin-1"), method=scope["method"], url=self._url(scope), token=token
+        )
+        if not isinstance(thumbprint, str) or not hmac.compare_digest(shown.encode(), thumbprint.encode()):
+            raise VerificationError(Reason.PROOF_INVALID, "the token is bound to another key")
 
-def _bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The one bearer token of the request; None where there is none, or more than one."""
+    def _url(self, scope: Scope) -> str:
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        return f"{self._base_url or scope['scheme'] + '://' + host}{scope['path']}"
+
+
+def _borne(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str | None]:
+    """The scheme and the one token of the request; None where there is none, or more than one."""
     values = [value for name, value in headers if name == b"authorization"]
     if len(values) != 1:
-        return None
+        return "", None
     scheme, _, token = values[0].partition(b" ")
-    if scheme.lower() != b"bearer" or not token.isascii():
-        return None
-    return token.strip().decode("ascii") or None
+    if scheme.lower() not in (b"bearer", b"dpop") or not token.isascii():
+        return "", None
+    return scheme.lower().decode(), token.strip().decode("ascii") or None
 
 
-async def _answer(send: Send, status: int, challenge: str, content: dict[str, str]) -> None:
+async def _refuse(send: Send, status: int, refusal: VerificationError, proofs: ProofChecker | None) -> None:
+    error = "insufficient_scope" if refusal.reason is Reason.INSUFFICIENT_SCOPE else "invalid_token"
+    scheme, more = "Bearer", []
+    if refusal.reason is Reason.PROOF_INVALID and proofs is not None:
+        scheme, error = "DPoP", "invalid_dpop_proof"
+        if proofs.nonces is not None:
+            more.append((b"dpop-nonce", proofs.nonces.current().encode()))
+            error = "use_dpop_nonce" if isinstance(refusal, NonceWantedError) else error
+    challenge = f'{scheme} error="{error}", error_description="{refusal.reason}"'
+    await _answer(send, status, challenge, {"error": error, "reason": refusal.reason}, more)
+
+
+async def _answer(
+    send: Send, status: int, challenge: str, content: dict[str, str], more: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
     body = json.dumps(content).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     if status in (401, 403):
         headers.append((b"www-authenticate", challenge.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

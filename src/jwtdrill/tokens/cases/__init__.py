@@ -4,6 +4,7 @@ A family is a file: `lawful` (good tokens), `algorithms`, `signatures`, `headers
 `carriers`. `case` says what a case is, `crafting` holds what forgers share. A new case is one entry in its family.
 """
 
+import difflib
 from collections.abc import Mapping
 
 from jwtdrill.errors import BadInputError
@@ -29,7 +30,9 @@ def case(name: str) -> Case:
     """The case of that id. Raises BadInputError that says where to find the ones there are."""
     found = CASES.get(name)
     if found is None:
-        raise BadInputError(f"unknown case {name!r}: `jwtdrill cases` lists the ones there are")
+        near = difflib.get_close_matches(name, CASES, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BadInputError(f"unknown case {name!r}: {hint}`jwtdrill cases` lists them all")
     return found
 
 
