@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt import PyJWK
 
+from jwtdrill.tokens.digests import access_token_hash, thumbprint
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 
 FLAWS = {
@@ -407,3 +408,138 @@ def _number(value: Any) -> float:
     if not math.isfinite(seconds):
         raise Refused("no finite number")
     return seconds
+
+
+class FlawedAssertions(FlawedVerifier):
+    """A token endpoint that checks assertions of one client, by the same flaws. as_client: for its authentication."""
+
+    def __init__(self, key: SigningKey, client: str, server: str, *flaws: str, as_client: bool) -> None:
+        super().__init__(key, client, server, "", (), *flaws)
+        self.as_client = as_client
+
+    def _check_claims(self, claims: Mapping[str, Any]) -> None:
+        super()._check_claims(claims)
+        now = time.time()
+        if not self.has("ignores_sub") and self.as_client and claims["sub"] != self.issuer:
+            raise Refused("it speaks for somebody else")
+        if not self.has("ignores_jti") and "jti" not in claims:
+            raise Refused("no jti")
+        if not self.has("ignores_exp") and claims["exp"] > now + 3 * 3600:
+            raise Refused("it lasts too long")
+        if not self.has("ignores_iat") and claims.get("iat", now) < now - 24 * 3600:
+            raise Refused("it is old")
+
+    def _is_audience(self, claimed: Any) -> bool:
+        if self.as_client and isinstance(claimed, list) and not self.has("aud_in_text"):
+            return False
+        return super()._is_audience(claimed)
+
+    def _has_scope(self, claimed: Any) -> bool:
+        return True
+
+
+PROOF_FLAWS = {
+    "accepts_everything": "whatever proof there is will do",
+    "ignores_signature": "the signature is not looked at",
+    "ignores_htm": "the method is not looked at",
+    "htm_any_case": "methods are compared without regard to case",
+    "ignores_htu": "the URL is not looked at",
+    "ignores_ath": "the token's hash is not looked at",
+    "ath_prefix": "the hash need only begin so",
+    "ignores_key": "whether the token is bound to the key is not looked at",
+    "ignores_iat": "the time is not looked at",
+    "careless_iat": "what is no number is neither early nor late",
+    "ignores_jti": "the jti is not looked at",
+    "ignores_typ": "the type is not looked at",
+    "ignores_nonce": "the nonce is not looked at",
+    "takes_any_key": "keys with more than a public part are taken",
+    "no_key_no_check": "without a key there is nothing to check",
+}
+
+
+class FlawedProofs:
+    """Checks proofs for one request, by RFC 9449 section 4.3, but for its flaws."""
+
+    def __init__(self, method: str, url: str, token: str, bound: str, nonce: str, *flaws: str) -> None:
+        assert set(flaws) <= set(PROOF_FLAWS)
+        self.flaws = frozenset(flaws)
+        self.method, self.url, self.token, self.bound, self.nonce = method, url, token, bound, nonce
+
+    def has(self, flaw: str) -> bool:
+        return flaw in self.flaws
+
+    def refusal(self, proof: str) -> str:
+        if self.has("accepts_everything"):
+            return ""
+        try:
+            self._check(proof)
+        except Refused as why:
+            return str(why)
+        except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+            return f"malformed: {type(error).__name__}"
+        return ""
+
+    def _check(self, proof: str) -> None:
+        if len(proof) > 8192 and not self.has("ignores_signature"):
+            raise Refused("size")
+        head, payload, signature = (proof if proof.count(".") == 2 else f"{proof}.").split(".")
+        header, claims = json.loads(_strict(head)), json.loads(_strict(payload))
+        if len({name for name, _ in json.loads(_strict(payload), object_pairs_hook=list)}) != len(claims):
+            raise Refused("members")
+        if header.get("typ") != "dpop+jwt" and not self.has("ignores_typ"):
+            raise Refused("typ")
+        if "crit" in header or header.get("b64", True) is not True:
+            raise Refused("crit")
+        jwk = header.get("jwk")
+        if jwk is None and self.has("no_key_no_check"):
+            return
+        if not self.has("takes_any_key") and (not isinstance(jwk, dict) or {"d", "k"} & set(jwk)):
+            raise Refused("key")
+        if not self.has("ignores_signature") and not (self.has("takes_any_key") and "k" in jwk):
+            if header.get("alg") != "ES256":
+                raise Refused("alg")
+            raw = _strict(signature)
+            halves = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
+            if len(raw) != 64:
+                raise Refused("signature")
+            key = PyJWK({name: jwk[name] for name in ("kty", "crv", "x", "y")}, "ES256").key
+            try:
+                key.verify(encode_dss_signature(*halves), f"{head}.{payload}".encode(), ec.ECDSA(hashes.SHA256()))
+            except InvalidSignature:
+                raise Refused("signature") from None
+        self._check_claims(claims, jwk)
+
+    def _check_claims(self, claims: Mapping[str, Any], jwk: Mapping[str, Any]) -> None:
+        method = claims.get("htm")
+        if self.has("htm_any_case"):
+            method = str(method).upper()
+        if method != self.method and not self.has("ignores_htm"):
+            raise Refused("htm")
+        if claims.get("htu") != self.url and not self.has("ignores_htu"):
+            raise Refused("htu")
+        right = access_token_hash(self.token)
+        said = claims.get("ath")
+        if not (right == said or self.has("ignores_ath") or (self.has("ath_prefix") and right.startswith(said or "-"))):
+            raise Refused("ath")
+        if not self.has("ignores_iat"):
+            try:
+                issued = _number(claims.get("iat"))
+                if abs(time.time() - issued) > 60:
+                    raise Refused("iat")
+            except Refused as why:
+                if not (self.has("careless_iat") and "number" in str(why)):
+                    raise
+        if not self.has("ignores_jti") and not (isinstance(claims.get("jti"), str) and claims["jti"]):
+            raise Refused("jti")
+        if not self.has("ignores_nonce") and claims.get("nonce") != self.nonce:
+            raise Refused("nonce")
+        shown = thumbprint(jwk) if "k" not in jwk else self.bound
+        if shown != self.bound and not self.has("ignores_key"):
+            raise Refused("another key")
+
+
+def _strict(text: str) -> bytes:
+    raw = _lenient(text)
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
+        raise Refused("base64")
+    return raw

@@ -20,14 +20,14 @@ from jwtdrill.probe.attack import Assault, Outcome, Plan, attack
 from jwtdrill.probe.findings import to_json, to_junit
 from jwtdrill.probe.grounds import AtResource
 from jwtdrill.target.model import Resource
-from jwtdrill.tokens.cases import CASES, Case, Need, Subject
+from jwtdrill.tokens.cases import CASES, Case, History, Need, Subject
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
 ISSUER, AUDIENCE, SCOPE, TYPES = "https://idp.example/realm", "https://orders.example", "orders:read", ("at+jwt",)
 KEYS = {alg: SigningKey.generate(alg) for alg in (Algorithm.RS256, Algorithm.ES256)}
 RESOURCE = Resource(url="http://api.example/orders", audience=AUDIENCE, scope=SCOPE, types=TYPES, name="orders")
-FOR_RESOURCES = [case for case in CASES.values() if Subject.ACCESS_TOKEN in case.fits]
+FOR_RESOURCES = [case for case in CASES.values() if Subject.ACCESS_TOKEN in case.fits and case.history is History.NONE]
 
 
 @dataclass
@@ -44,15 +44,16 @@ class Staging:
         minter = Minter(self.key)
         app = self.app or FlawedVerifier(self.key, ISSUER, AUDIENCE, SCOPE, TYPES, *self.flaws)
         jwks = (self.key.public_jwk(),) if self.published else ()
-        ground = AtResource(Call(RESOURCE), minter if self.signer else None, jwks)
 
         async def token(fresh: bool) -> str:
             return minter.mint(Claims.lasting(300, now=time.time(), iss=ISSUER, sub="user", aud=AUDIENCE, scope=SCOPE))
 
+        ground = AtResource(Call(RESOURCE), token, minter if self.signer else None, jwks)
+
         async def run() -> Assault:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
             async with httpx.AsyncClient(transport=transport) as client:
-                return await attack(Plan([ground], list(cases), token, rate=1e6, asks=0), client)
+                return await attack(Plan([ground], list(cases), rate=1e6, asks=0), client)
 
         return asyncio.run(run())
 

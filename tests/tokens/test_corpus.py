@@ -5,9 +5,11 @@ import time
 from functools import cache
 
 import pytest
-from tests.probe.flawed import FLAWS, FlawedVerifier
+from tests.probe.flawed import FLAWS, PROOF_FLAWS, FlawedAssertions, FlawedProofs, FlawedVerifier
 
-from jwtdrill.tokens.cases import CASES, Carrier, Case, Material, Need, NotApplicableError, Subject
+from jwtdrill.flows.exchange import Response
+from jwtdrill.flows.proof import Prover
+from jwtdrill.tokens.cases import CASES, Carrier, Case, History, Material, Need, NotApplicableError, Subject
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -18,7 +20,11 @@ LET_IN_BY_NOBODY_ELSE = {
     *("deep_claims", "jwe_slow_key", "jwe_bomb"),
 }
 KEYS = {alg: SigningKey.generate(alg) for alg in (Algorithm.RS256, Algorithm.ES256, Algorithm.EDDSA)}
-IN_HEADERS = [case for case in CASES.values() if case.carrier is Carrier.HEADER and Subject.ACCESS_TOKEN in case.fits]
+IN_HEADERS = [
+    case
+    for case in CASES.values()
+    if case.carrier is Carrier.HEADER and Subject.ACCESS_TOKEN in case.fits and case.history is History.NONE
+]
 BAD = [case for case in IN_HEADERS if case.reason is not None]
 GOOD = [case for case in IN_HEADERS if case.reason is None]
 
@@ -94,7 +100,7 @@ def test_ids_are_unique_and_say_where_they_come_from() -> None:
     assert len(CASES) >= 150
     assert all(families.count(family) < len(CASES) / 4 for family in set(families))
     for case in CASES.values():
-        assert case.source.split(" ")[0].partition("-")[0] in ("RFC", "CVE", "FIPS"), case.id
+        assert case.source.split(" ")[0].partition("-")[0] in ("RFC", "CVE", "FIPS", "draft"), case.id
         assert case.attacks == case.attacks.strip()
         assert not case.attacks.endswith(".")
         assert case.settled_by == "" or hasattr(material(KEYS[Algorithm.ES256]), case.settled_by)
@@ -139,3 +145,67 @@ def test_a_forged_signature_differs_in_bytes() -> None:
                 except NotApplicableError:
                     continue
                 assert not forged_signature or decode(forged_signature[0]) != genuine, case.id
+
+
+CLIENT, SERVER, ENDPOINT = "orders-client", "https://idp.example", "https://idp.example/token"
+
+
+def asserted(subject: Subject) -> list[tuple[Case, Material, str]]:
+    """All cases for that kind of assertion, made from a good one of one client."""
+    key, made = KEYS[Algorithm.ES256], []
+    for case in CASES.values():
+        claims = Claims.lasting(60, now=time.time(), iss=CLIENT, sub=CLIENT, aud=SERVER)
+        minter = Minter(key, "JWT")
+        ground = Material(minter.mint(claims), minter, jwks=(key.public_jwk(),), issuer=SERVER, token_endpoint=ENDPOINT)
+        if subject in case.fits and case.history is History.NONE:
+            with contextlib.suppress(NotApplicableError):
+                made.append((case, ground, case.forge(ground)))
+    return made
+
+
+@pytest.mark.parametrize("subject", [Subject.ASSERTION, Subject.CLIENT_ASSERTION])
+def test_assertions_are_told_apart_and_one_flaw_lets_each_in(subject: Subject) -> None:
+    def checker(*flaws: str) -> FlawedAssertions:
+        as_client = subject is Subject.CLIENT_ASSERTION
+        return FlawedAssertions(KEYS[Algorithm.ES256], CLIENT, SERVER, *flaws, as_client=as_client)
+
+    right, wrong, innocent = checker(), [], []
+    guilty = [checker(flaw) for flaw in FLAWS if flaw not in ("accepts_everything", "follows_urls")]
+    for case, ground, token in asserted(subject):
+        refused = bool(right.refusal(token))
+        if refused != (case.reason is not None) and not case.debatable(ground):
+            wrong.append(case.id)
+        if case.reason is None or case.family == "key_by_url" or case.id in LET_IN_BY_NOBODY_ELSE:
+            continue
+        if all(flawed.refusal(token) for flawed in guilty):
+            innocent.append(case.id)
+    assert not wrong
+    assert not innocent
+
+
+def test_proofs_are_told_apart_and_one_flaw_lets_each_in() -> None:
+    prover, url, token = Prover(), "https://api.example/orders", "e30.e30.e30"
+    prover.wants_again(url, Response(200, {"dpop-nonce": "n1"}))
+    minter = Minter(prover.key, "dpop+jwt")
+
+    def checker(*flaws: str) -> FlawedProofs:
+        return FlawedProofs("GET", url, token, prover.thumbprint, "n1", *flaws)
+
+    wrong, innocent, count = [], [], 0
+    for case in CASES.values():
+        if Subject.PROOF not in case.fits or case.carrier is not Carrier.HEADER or case.history is not History.NONE:
+            continue
+        ground = Material(prover.proof("GET", url, token), minter, jwks=(prover.key.public_jwk(),))
+        try:
+            proof = case.forge(ground)
+        except NotApplicableError:
+            continue
+        count += 1
+        if bool(checker().refusal(proof)) != (case.reason is not None) and not case.debatable(ground):
+            wrong.append(case.id)
+        flaws = [flaw for flaw in PROOF_FLAWS if case.family == "proof" and flaw != "accepts_everything"]
+        if flaws and all(checker(flaw).refusal(proof) for flaw in flaws):
+            innocent.append(case.id)
+    assert count > 100
+    assert not wrong
+    assert not innocent

@@ -71,6 +71,7 @@ def attack(
     target: Annotated[str, typer.Argument(help="Target file, or `lab` for the running lab.")],
     only: Annotated[list[str] | None, typer.Option("--case", help="Only this case; may be repeated.")] = None,
     family: _FamilyOption = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that may be spent on waiting for a token to expire.")] = 0,
     junit: Annotated[Path | None, typer.Option(help="Write the outcome there as JUnit XML.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
@@ -88,7 +89,7 @@ def attack(
     if junit is not None:
         junit.touch()  # better now than after the work
     with live() as tick:
-        assault = asyncio.run(attack_target(loaded, chosen, tick))
+        assault = asyncio.run(attack_target(loaded, chosen, tick, wait))
     if junit is not None:
         junit.write_bytes(to_junit(assault, target))
     if json:

@@ -45,7 +45,14 @@ class Call:
         resource = self.resource
         types = tuple(typ.lower() for typ in resource.types)
         return Material(
-            genuine, signer, jwks=jwks, listener=listener, scope=resource.scope, types=types, leeway=resource.leeway
+            genuine,
+            signer,
+            jwks=jwks,
+            listener=listener,
+            scope=resource.scope,
+            types=types,
+            leeway=resource.leeway,
+            one_time=resource.one_time,
         )
 
     def judge(self, response: Response) -> Judgement:

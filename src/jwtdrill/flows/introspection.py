@@ -8,6 +8,8 @@ from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
 from jwtdrill.flows.token import ClientIdentity
 
+_UNREAD = (413, 431)  # a token that is too large is not called good either
+
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
@@ -32,4 +34,6 @@ class Introspection:
             if active is False:
                 return Judgement(Verdict.REJECTED, "active: false")
             return Judgement(Verdict.ERRORED, "status 200 without active")
+        if response.status in _UNREAD:
+            return Judgement(Verdict.REJECTED, f"status {response.status}")
         return throttled(response) or errored(response)

@@ -32,6 +32,7 @@ from jwtdrill.verify.keyset import TrustedKey, parse_keyset, select
 GRANT_TYPES = (CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE, REFRESH_TOKEN)
 OFFLINE = "offline_access"
 _MOST_FAMILIES = 100_000
+_LATEST = 2**53  # the last whole second that every JSON reader holds exactly
 _REFRESH_LIFETIME = 3600.0  # seconds
 
 
@@ -154,9 +155,10 @@ class Grants:
     def own_claims(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that this issuer signed, that is in its time and that was not revoked."""
         claims = _verified(token, self._own)
-        if claims is None or claims.get("iss") != self._settings.url or claims.get("jti") in self._revoked:
+        if claims is None or claims.get("iss") != self._settings.url or not self._in_time(claims):
             return None
-        return claims if float(claims.get("exp", 0)) > self._now() else None
+        named = all(isinstance(claims.get(name), str) for name in ("sub", "jti"))
+        return claims if named and claims["jti"] not in self._revoked else None
 
     def keys_changed(self) -> None:
         """Sign with the key that is active now, and take the tokens of those that are published."""
@@ -204,9 +206,14 @@ class Grants:
         meant = audience if isinstance(audience, list) else [audience]
         if not {self._settings.url, self.token_endpoint} & {name for name in meant if isinstance(name, str)}:
             return None
-        exp = claims.get("exp")
-        in_time = isinstance(exp, int | float) and not isinstance(exp, bool) and exp > self._now()
-        return claims if in_time else None
+        return claims if self._in_time(claims) else None
+
+    def _in_time(self, claims: Mapping[str, Any]) -> bool:
+        now, leeway = self._now(), self._settings.leeway
+        times = (claims.get("exp"), claims.get("nbf", 0), claims.get("iat", 0))
+        if any(isinstance(t, bool) or not isinstance(t, int | float) or not abs(t) < _LATEST for t in times):
+            return False
+        return bool(claims["exp"] > now and max(times[1:]) - leeway <= now)
 
     def _refreshed(self, bearing: Bearing) -> _Granted:
         client = self.authenticate(bearing)

@@ -231,6 +231,15 @@ class Lab:
                     "secret": "file:keys/client-secret",
                     "scope": SCOPE,
                 },
+                {
+                    "id": CLIENT_ID,
+                    "auth": "private_key_jwt",
+                    "key": "file:keys/client.pem",
+                    "kid": client.kid,
+                    "alg": client.alg.value,
+                    "scope": SCOPE,
+                    "dpop": True,
+                },
             ],
             "foreign": {
                 "issuer": FOREIGN_ISSUER,
@@ -245,6 +254,7 @@ class Lab:
                     "url": self._url(name) + ROUTE,
                     "audience": AUDIENCE,
                     "scope": SCOPE,
+                    "leeway": self.options.profile.leeway,
                     "metrics": f"{self._url(name)}/metrics",
                 }
                 for name in _MIN_LIFETIMES

@@ -20,7 +20,7 @@ from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.cases import Case, Need, Subject, parse_mix
+from jwtdrill.tokens.cases import Case, History, Need, Subject, parse_mix
 from jwtdrill.tokens.minter import Minter
 
 _MOST_POOLED = 100_000
@@ -96,7 +96,7 @@ class Run:
         for case in mix:
             if case.missing(signer=self.signer is not None, genuine=True, jwks=True) is Need.SIGNER:
                 raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
-            if Subject.ACCESS_TOKEN not in case.fits:
+            if Subject.ACCESS_TOKEN not in case.fits or case.history is not History.NONE:
                 raise BadInputError(
                     f"case {case.id} is of no access token: `jwtdrill attack` sends it where it belongs"
                 )

@@ -20,13 +20,17 @@ from jwtdrill.flows.exchange import Judgement, Request, Response
 from jwtdrill.probe.grounds import Ground
 from jwtdrill.probe.listener import Listener
 from jwtdrill.probe.sending import send
-from jwtdrill.tokens.cases import CASES, Carrier, Case, Material, NotApplicableError
+from jwtdrill.tokens.cases import CASES, Carrier, Case, History, Material, NotApplicableError
+from jwtdrill.tokens.reading import claims_of
 
 _TIMEOUT = 10.0
 _BETWEEN_CHECKS = 40  # cases from one good token to the next
 _PATIENCE = 3  # times that a case is sent again when the target asks for patience
 _LONGEST_WAIT = 5.0  # seconds
 _SETTLE = 0.3  # seconds for a verifier that follows a header beside its answer
+_AGAIN = 2  # times that a server may ask for the same with a nonce of its own
+_REVOCATION = 5.0  # seconds in which a revoked token should be refused
+_REVOCATION_LOOK = 0.2
 _NO_TOKEN = CASES["no_token"]
 _VALID = CASES["valid"]
 _FIRST = (_VALID, _NO_TOKEN)
@@ -103,15 +107,16 @@ class Assault:
 
 @dataclass
 class Plan:
-    """What to send where. token: yields a good access token, one that nobody has used if told so; rate: requests/s at
-    most; asks: at most so many of the token endpoint.
+    """What to send where. rate: requests/s at most; asks: at most so many of the token endpoint; wait: seconds that may
+    be spent on a token's expiry; revoke: revokes an access token, None where the issuer has no endpoint for it.
     """
 
     grounds: Sequence[Ground]
     cases: Sequence[Case]
-    token: Callable[[bool], Awaitable[str]]
     rate: float
     asks: int
+    wait: float = 0.0
+    revoke: Callable[[str], Awaitable[Judgement]] | None = None
 
 
 async def attack(plan: Plan, client: httpx.AsyncClient, tick: Callable[[str], None] = lambda _: None) -> Assault:
@@ -152,7 +157,7 @@ class _Siege:
         self._proved: list[Attempt] = []
 
     async def run(self) -> list[Attempt]:
-        cases = [case for case in self._plan.cases if self._ground.subject in case.fits and case not in _FIRST]
+        cases = [case for case in self._plan.cases if self._ground.takes(case) and case not in _FIRST]
         why = await self._refuses_good() or await self._asks_for_nothing()
         if why:
             return [*self._proved, *(self._skipped(case, Outcome.CANNOT_TELL, why) for case in cases)]
@@ -171,7 +176,7 @@ class _Siege:
         return f"a good token is not accepted ({attempt.note}), so that a refusal says nothing"
 
     async def _asks_for_nothing(self) -> str:
-        if self._ground.subject not in _NO_TOKEN.fits:
+        if not self._ground.takes(_NO_TOKEN):
             return ""
         attempt = await self._try(_NO_TOKEN)
         self._proved.append(attempt)
@@ -189,21 +194,61 @@ class _Siege:
 
     async def _try(self, case: Case) -> Attempt:
         ground = self._ground
-        genuine = "" if ground.asks_issuer else await self._plan.token(ground.one_time)
-        material = ground.material(genuine, f"{self._listener.url}/{_visit_mark(ground.label, case)}")
-        missing = case.missing(signer=material.signer is not None, genuine=True, jwks=bool(material.jwks))
-        if missing is not None:
-            return self._skipped(case, Outcome.NOT_RUN, f"needs {_NEEDS[missing]}")
-        if ground.asks_issuer:
-            if self._plan.asks <= 0:
-                return self._skipped(case, Outcome.NOT_RUN, "the target file's limits.tokens is used up")
-            self._plan.asks -= 1
-        try:
-            request = ground.request(case.forge(material), case.carrier)
-        except NotApplicableError as error:
-            return self._skipped(case, Outcome.NOT_RUN, str(error))
-        response = await self._send(request)
+        mark = f"{self._listener.url}/{_visit_mark(ground.label, case)}"
+        for _ in range(_AGAIN + 1):
+            material = await ground.material(mark, fresh=case.history is not History.NONE)
+            missing = case.missing(signer=material.signer is not None, genuine=True, jwks=bool(material.jwks))
+            if missing is not None:
+                return self._skipped(case, Outcome.NOT_RUN, f"needs {_NEEDS[missing]}")
+            if ground.asks_issuer:
+                if self._plan.asks <= 0:
+                    return self._skipped(case, Outcome.NOT_RUN, "the target file's limits.tokens is used up")
+                self._plan.asks -= 1
+            try:
+                token = case.forge(material)
+                request = ground.request(token, case.carrier)
+            except NotApplicableError as error:
+                return self._skipped(case, Outcome.NOT_RUN, str(error))
+            response = await self._send(request)
+            if not ground.wants_again(response):
+                break
+        if case.history is not History.NONE:
+            return await self._afterwards(case, material, token, request, response)
         return self._judged(case, material, request, response)
+
+    async def _afterwards(
+        self, case: Case, material: Material, token: str, request: Request, first: Response
+    ) -> Attempt:
+        """The very same request again, once what the case is about has happened."""
+        why = ""
+        if case.history is History.EXPIRED and (seconds := _lasts(token) + material.leeway + 1) > self._plan.wait:
+            return self._skipped(case, Outcome.NOT_RUN, f"takes {seconds:.0f} s: say --wait {seconds:.0f}")
+        if self._ground.judge(first).verdict is not Verdict.ACCEPTED:
+            why = f"it was not accepted before ({self._ground.judge(first).remark})"
+        elif case.history is History.EXPIRED:
+            await asyncio.sleep(seconds)
+        elif case.history is History.REVOKED:
+            if self._plan.revoke is None:
+                return self._skipped(case, Outcome.NOT_RUN, "the issuer names no revocation endpoint")
+            taken = await self._plan.revoke(token)
+            why = "" if taken.verdict is Verdict.ACCEPTED else f"the revocation was not taken ({taken.remark})"
+        if why:
+            return self._skipped(case, Outcome.CANNOT_TELL, why)
+        began = time.monotonic()
+        response = await self._send(self._ground.request(token, case.carrier))
+        while (
+            case.history is History.REVOKED
+            and self._ground.judge(response).verdict is Verdict.ACCEPTED
+            and time.monotonic() - began < _REVOCATION
+        ):
+            await asyncio.sleep(_REVOCATION_LOOK)
+            response = await self._send(self._ground.request(token, case.carrier))
+        attempt = self._judged(case, material, request, response)
+        if case.history is not History.REVOKED:
+            return attempt
+        after = time.monotonic() - began
+        held = attempt.outcome is Outcome.HELD
+        return replace(attempt, note=f"refused after {after:.1f} s" if held else f"{attempt.note} ({after:.0f} s on)")
 
     async def _send(self, request: Request) -> Response:
         response = Response(0)
@@ -252,6 +297,12 @@ def _outcome(case: Case, judged: Judgement, debatable: str) -> tuple[Outcome, st
     if case.expected is Expected.ACCEPTED:
         return Outcome.FALSE_REJECT, judged.remark
     return Outcome.REMARK, f"neither accepted nor refused: {judged.remark}"
+
+
+def _lasts(token: str) -> float:
+    """Seconds from its issue to its expiry."""
+    claims = claims_of(token) or {}
+    return float(claims.get("exp", 0)) - float(claims.get("iat", 0))
 
 
 def _retry_after(response: Response) -> float:

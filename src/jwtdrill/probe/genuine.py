@@ -6,6 +6,8 @@ import time
 import httpx
 
 from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.flows.exchange import Response
+from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity
 from jwtdrill.probe.sending import send
 from jwtdrill.target.discovery import Endpoints, discover
@@ -19,12 +21,24 @@ _READY_AGAIN = 20.0  # seconds after which a ready token is read again: a comman
 class TokenSource:
     """Good tokens of one target. asked: how many the issuer gave."""
 
-    def __init__(self, target: Target, endpoints: Endpoints) -> None:
-        """Raises BadInputError when the target file has neither a client nor a ready token."""
+    def __init__(
+        self,
+        target: Target,
+        endpoints: Endpoints,
+        identity: ClientIdentity | None = None,
+        prover: Prover | None = None,
+    ) -> None:
+        """identity: who asks, the first client by default. prover: to whose key tokens are to be bound.
+
+        Raises BadInputError when the target file has neither a client nor a ready token.
+        """
         if not target.client and not target.token:
             raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: this needs known-good tokens")
         self._target = target
-        self._flow = ClientCredentials(ClientIdentity(target.client[0], target, endpoints)) if target.client else None
+        if identity is None and target.client:
+            identity = ClientIdentity(target.client[0], target, endpoints)
+        self._flow = ClientCredentials(identity) if identity is not None else None
+        self._prover = prover
         self._token = ""
         self._renew_at = 0.0
         self.asked = 0
@@ -45,12 +59,22 @@ class TokenSource:
             raise BadInputError(f"{self._target.path}: limits.tokens is used up: raise it")
         self.asked += 1
         endpoint = self._flow.identity.endpoint
-        response = await send(client, self._flow.request())
+        response = await self._answer(client, self._flow)
         grant = self._flow.grant(response)
         if grant is None:
             raise MissingPartError(f"{endpoint}: the issuer gives no token ({self._flow.judge(response).remark})")
         self._token = grant.token
         self._renew_at = time.monotonic() + grant.lifetime / 2
+
+    async def _answer(self, client: httpx.AsyncClient, flow: ClientCredentials) -> Response:
+        """What the token endpoint says; asked again where it wants a nonce (RFC 9449 section 8)."""
+        if self._prover is None:
+            return await send(client, flow.request())
+        response = await send(client, self._prover.proved(flow.request()))
+        if self._prover.wants_again(flow.identity.endpoint, response):
+            response = await send(client, self._prover.proved(flow.request()))
+            self._prover.wants_again(flow.identity.endpoint, response)
+        return response
 
 
 def genuine_token(target: Target) -> str:

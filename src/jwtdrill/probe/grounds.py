@@ -1,17 +1,25 @@
-"""Where tokens can be sent: each resource, and the token endpoint for assertions. Each knows what a good one is."""
+"""Where tokens can be sent: resources, introspection, the token endpoint for assertions and proofs.
+
+Each ground knows what a good token is there, how a request bears it, and what the answer means.
+"""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
+from jwtdrill.flows.introspection import Introspection
+from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.token import ClientCredentials, JwtBearer
-from jwtdrill.tokens.cases import Carrier, Material, Subject
+from jwtdrill.tokens.cases import Carrier, Case, Material, NotApplicableError, Subject
 from jwtdrill.tokens.minter import Minter
 
 TOKEN_ENDPOINT = "token endpoint"  # noqa: S105 - a name
+_FOR_RESOURCES = ("audience", "scope", "carrier", "token_type", "proof_of_possession")
+Tokens = Callable[[bool], Awaitable[str]]  # a good access token; told whether it must be one that nobody has used
+Keys = tuple[Mapping[str, Any], ...]
 
 
 class Ground(Protocol):
@@ -26,51 +34,57 @@ class Ground(Protocol):
         """The flow's name in tallies."""
 
     @property
-    def subject(self) -> Subject:
-        """The kind of token that it takes."""
-
-    @property
     def asks_issuer(self) -> bool:
         """Whether each request there counts as a token asked of the issuer."""
 
-    @property
-    def one_time(self) -> bool:
-        """Whether a good token may be used there once only."""
+    def takes(self, case: Case) -> bool:
+        """Whether the case can be sent there at all."""
 
-    def material(self, genuine: str, listener: str) -> Material:
-        """What cases are made from; `genuine`: an access token, which only some grounds use."""
+    async def material(self, listener: str, *, fresh: bool) -> Material:
+        """What cases are made from; fresh: a token that nobody has used."""
 
     def request(self, token: str, carrier: Carrier) -> Request:
-        """The request that bears the token."""
+        """The request that bears the token. Raises NotApplicableError for a way that does not exist there."""
 
     def judge(self, response: Response) -> Judgement:
         """What the answer means."""
 
+    def wants_again(self, response: Response) -> bool:
+        """Whether the same is to come again with what the answer brings."""
+
+
+class _Ground:
+    subject = Subject.ACCESS_TOKEN
+    asks_issuer = False
+
+    def takes(self, case: Case) -> bool:
+        """By the kind of token."""
+        return self.subject in case.fits
+
+    def wants_again(self, response: Response) -> bool:  # noqa: ARG002 - for those who override it
+        """Nothing is asked for again."""
+        return False
+
 
 @dataclass(frozen=True)
-class AtResource:
+class AtResource(_Ground):
     """A protected resource."""
 
     call: Call
+    tokens: Tokens
     signer: Minter | None
-    jwks: tuple[Mapping[str, Any], ...]
+    jwks: Keys
     flow = Call.name
-    subject = Subject.ACCESS_TOKEN
-    asks_issuer = False
 
     @property
     def label(self) -> str:
         """The resource's."""
         return self.call.resource.label
 
-    @property
-    def one_time(self) -> bool:
-        """As the target file says."""
-        return self.call.resource.one_time
-
-    def material(self, genuine: str, listener: str) -> Material:
-        """Of the genuine access token."""
-        return self.call.material(genuine, self.signer, self.jwks, listener)
+    async def material(self, listener: str, *, fresh: bool) -> Material:
+        """Of a genuine access token."""
+        token = await self.tokens(fresh or self.call.resource.one_time)
+        return self.call.material(token, self.signer, self.jwks, listener)
 
     def request(self, token: str, carrier: Carrier) -> Request:
         """A call."""
@@ -82,7 +96,36 @@ class AtResource:
 
 
 @dataclass(frozen=True)
-class AsGrant:
+class AtIntrospection(_Ground):
+    """The introspection endpoint: a bad token must not be called active."""
+
+    introspection: Introspection
+    tokens: Tokens
+    signer: Minter | None
+    jwks: Keys
+    flow = Introspection.name
+    label = "introspection endpoint"
+
+    def takes(self, case: Case) -> bool:
+        """Not what only a resource can tell: whom a token is for, what it allows, who bears it (RFC 7662 section 4)."""
+        return super().takes(case) and case.family not in _FOR_RESOURCES
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:
+        """Of a genuine access token."""
+        return Material(await self.tokens(fresh), self.signer, jwks=self.jwks, listener=listener)
+
+    def request(self, token: str, carrier: Carrier) -> Request:
+        """A question."""
+        _only_plain(carrier)
+        return self.introspection.request(token)
+
+    def judge(self, response: Response) -> Judgement:
+        """As RFC 7662 says."""
+        return self.introspection.judge(response)
+
+
+@dataclass(frozen=True)
+class AsGrant(_Ground):
     """The token endpoint, to which a client sends assertions as grants (RFC 7523 section 2.1)."""
 
     exchange: JwtBearer
@@ -90,14 +133,14 @@ class AsGrant:
     label = f"{TOKEN_ENDPOINT}, assertion as grant"
     subject = Subject.ASSERTION
     asks_issuer = True
-    one_time = True
 
-    def material(self, genuine: str, listener: str) -> Material:  # noqa: ARG002 - it makes its own
+    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
         """Of a fresh assertion."""
         return self.exchange.identity.material(time.time(), listener)
 
-    def request(self, token: str, carrier: Carrier) -> Request:  # noqa: ARG002 - there is one way alone
+    def request(self, token: str, carrier: Carrier) -> Request:
         """A token request."""
+        _only_plain(carrier)
         return self.exchange.request(token)
 
     def judge(self, response: Response) -> Judgement:
@@ -106,7 +149,7 @@ class AsGrant:
 
 
 @dataclass(frozen=True)
-class AsClient:
+class AsClient(_Ground):
     """The token endpoint, at which a client authenticates by assertion (RFC 7523 section 2.2)."""
 
     exchange: ClientCredentials
@@ -114,16 +157,109 @@ class AsClient:
     label = f"{TOKEN_ENDPOINT}, client authentication"
     subject = Subject.CLIENT_ASSERTION
     asks_issuer = True
-    one_time = True
 
-    def material(self, genuine: str, listener: str) -> Material:  # noqa: ARG002 - it makes its own
+    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
         """Of a fresh assertion."""
         return self.exchange.identity.material(time.time(), listener)
 
-    def request(self, token: str, carrier: Carrier) -> Request:  # noqa: ARG002 - there is one way alone
+    def request(self, token: str, carrier: Carrier) -> Request:
         """A token request."""
+        _only_plain(carrier)
         return self.exchange.request(assertion=token)
 
     def judge(self, response: Response) -> Judgement:
         """As RFC 6749 says."""
         return self.exchange.judge(response)
+
+
+class _Proved(_Ground):
+    """What a proof comes with: a request, and a bound token where there is one."""
+
+    subject = Subject.PROOF
+    prover: Prover
+
+    def _material(self, proof: str, listener: str) -> Material:
+        key = self.prover.key
+        return Material(proof, Minter(key, "dpop+jwt"), jwks=(key.public_jwk(),), listener=listener)
+
+
+@dataclass
+class ProofAtResource(_Proved):
+    """A protected resource, called with a bound token and a proof (RFC 9449 section 7)."""
+
+    call: Call
+    tokens: Tokens
+    prover: Prover
+    flow = Call.name
+    _token: str = ""
+
+    @property
+    def label(self) -> str:
+        """The resource's, with the proof."""
+        return f"{self.call.resource.label}, proof"
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:
+        """Of a proof for a call with a genuine bound token."""
+        self._token = await self.tokens(fresh or self.call.resource.one_time)
+        resource = self.call.resource
+        return self._material(self.prover.proof(resource.method, resource.url, self._token), listener)
+
+    def request(self, token: str, carrier: Carrier) -> Request:
+        """A call with the bound token; `token` is the proof."""
+        plain = self.call.request(self._token)
+        if carrier is Carrier.AS_BEARER:
+            return replace(plain, headers={**plain.headers, "DPoP": token})
+        return _borne(self.prover.proved(plain, self._token, token), carrier)
+
+    def judge(self, response: Response) -> Judgement:
+        """As RFC 6750 says."""
+        return self.call.judge(response)
+
+    def wants_again(self, response: Response) -> bool:
+        """With the server's nonce."""
+        return self.prover.wants_again(self.call.resource.url, response)
+
+
+@dataclass(frozen=True)
+class ProofAtTokenEndpoint(_Proved):
+    """The token endpoint, asked for a bound token (RFC 9449 section 5)."""
+
+    exchange: ClientCredentials
+    prover: Prover
+    flow = ClientCredentials.name
+    label = f"{TOKEN_ENDPOINT}, proof"
+    asks_issuer = True
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
+        """Of a fresh proof."""
+        return self._material(self.prover.proof("POST", self.exchange.identity.endpoint), listener)
+
+    def request(self, token: str, carrier: Carrier) -> Request:
+        """A token request with that proof."""
+        if carrier in (Carrier.NO_PROOF, Carrier.AS_BEARER):
+            raise NotApplicableError("a token may be asked for without a proof")
+        return _borne(self.prover.proved(self.exchange.request(), proof=token), carrier)
+
+    def judge(self, response: Response) -> Judgement:
+        """As RFC 6749 says; errors of RFC 9449 are refusals as well."""
+        return self.exchange.judge(response)
+
+    def wants_again(self, response: Response) -> bool:
+        """With the server's nonce."""
+        return self.prover.wants_again(self.exchange.identity.endpoint, response)
+
+
+def _borne(request: Request, carrier: Carrier) -> Request:
+    headers = dict(request.headers)
+    if carrier is Carrier.NO_PROOF:
+        del headers["DPoP"]
+    elif carrier is Carrier.TWO_PROOFS:
+        headers["dpop"] = headers["DPoP"]  # names are equal whatever their case (RFC 9110 section 5.1)
+    elif carrier is not Carrier.HEADER:
+        raise NotApplicableError("a proof has a header of its own")
+    return replace(request, headers=headers)
+
+
+def _only_plain(carrier: Carrier) -> None:
+    if carrier is not Carrier.HEADER:
+        raise NotApplicableError("there is one way alone to send it there")

@@ -60,7 +60,12 @@ class Client(_Table):
     scope: str | None = None
     params: dict[str, str] = Field(default_factory=dict)
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
-    grants: tuple[str, ...] | None = None  # flows that the issuer lets it use; all by default
+    flows: tuple[str, ...] | None = None  # that the issuer lets it use; all by default
+    dpop: bool = False  # its tokens are bound to a key of its (RFC 9449)
+
+    def may(self, flow: str) -> bool:
+        """Whether the issuer lets it use that flow, as far as is known."""
+        return self.flows is None or flow in self.flows
 
     @model_validator(mode="after")
     def _has_credential(self) -> "Client":

@@ -1,17 +1,31 @@
 """The corpus: kinds of token, each with exactly one defect or none, and the verdict that it should meet with.
 
 A family is a file: `lawful` (good tokens), `algorithms`, `signatures`, `headers`, `encoding`, `claims`, `heavy`,
-`carriers`. `case` says what a case is, `crafting` holds what forgers share. A new case is one entry in its family.
+`carriers`, `histories` (one token, before and after), `assertions`, `proofs`. `case` says what a case is, `crafting`
+holds what forgers share. A new case is one entry in its family.
 """
 
 import difflib
 from collections.abc import Mapping
 
 from jwtdrill.errors import BadInputError
-from jwtdrill.tokens.cases import algorithms, carriers, claims, encoding, headers, heavy, lawful, signatures
+from jwtdrill.tokens.cases import (
+    algorithms,
+    assertions,
+    carriers,
+    claims,
+    encoding,
+    headers,
+    heavy,
+    histories,
+    lawful,
+    proofs,
+    signatures,
+)
 from jwtdrill.tokens.cases.case import (
     Carrier,
     Case,
+    History,
     Material,
     Need,
     NotApplicableError,
@@ -19,7 +33,10 @@ from jwtdrill.tokens.cases.case import (
     Subject,
 )
 
-_FAMILIES = (lawful, algorithms, signatures, headers, encoding, claims, heavy, carriers)
+_FAMILIES = (
+    *(lawful, algorithms, signatures, headers, encoding, claims, heavy, carriers),
+    *(histories, assertions, proofs),
+)
 CASES: Mapping[str, Case] = {case.id: case for family in _FAMILIES for case in family.CASES}
 QUICK = tuple(
     CASES[name] for name in ("valid", "bad_signature", "unknown_kid", "alg_none", "signature_empty", "no_token")
@@ -54,6 +71,7 @@ __all__ = [
     "QUICK",
     "Carrier",
     "Case",
+    "History",
     "Material",
     "Need",
     "NotApplicableError",

@@ -48,6 +48,18 @@ class Carrier(StrEnum):
     OTHER_SCHEME = "other_scheme"
     LOWER_CASE_SCHEME = "lower_case_scheme"
     NOTHING = "nothing"
+    NO_PROOF = "no_proof"
+    AS_BEARER = "as_bearer"
+    TWO_PROOFS = "two_proofs"
+
+
+class History(StrEnum):
+    """What happened to the very same token before it is judged. Each time it was accepted first."""
+
+    NONE = "none"
+    USED = "used"
+    REVOKED = "revoked"
+    EXPIRED = "expired"  # waited out, so that a remembered verdict shows
 
 
 class NotApplicableError(Exception):
@@ -60,7 +72,8 @@ class Material:
 
     genuine: a fresh good token of the kind. signer: the key that signs such tokens, where we may hold it. jwks: the
     issuer's public keys as published. listener: the URL of a server of ours that hostile headers may point at.
-    issuer, token_endpoint: where assertions are sent. scope, types, leeway: of the resource, as far as declared.
+    issuer, token_endpoint: where assertions are sent. scope, types, leeway, one_time: of the resource, as far as
+    declared.
     """
 
     genuine: str = field(repr=False)
@@ -73,6 +86,7 @@ class Material:
     scope: str | None = None
     types: tuple[str, ...] = ()
     leeway: float = 60.0
+    one_time: bool = False
 
     @property
     def strict_types(self) -> bool:
@@ -87,6 +101,7 @@ class Material:
 Forge = Callable[[Material], str]
 ANY = frozenset(Subject)
 TOKENS = frozenset({Subject.ACCESS_TOKEN})
+NAMING_KEYS = ANY - {Subject.PROOF}  # a proof brings its key with it
 ASSERTIONS = frozenset({Subject.ASSERTION, Subject.CLIENT_ASSERTION})
 
 
@@ -111,6 +126,7 @@ class Case:
     carrier: Carrier = Carrier.HEADER
     room: str = ""
     settled_by: str = ""
+    history: History = History.NONE
 
     @property
     def expected(self) -> Expected:

@@ -4,7 +4,18 @@ import json
 from collections.abc import Callable
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import ANY, Case, Forge, Material, Need, NotApplicableError, Severity, Subject
+from jwtdrill.tokens.cases.case import (
+    ANY,
+    ASSERTIONS,
+    TOKENS,
+    Case,
+    Forge,
+    Material,
+    Need,
+    NotApplicableError,
+    Severity,
+    Subject,
+)
 from jwtdrill.tokens.cases.crafting import (
     FAR,
     claims_of,
@@ -20,6 +31,7 @@ from jwtdrill.tokens.cases.crafting import (
 )
 
 _SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
+_SOON = 300  # seconds
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -254,14 +266,15 @@ CASES = (
         "duplicate_members",
         "two expiries, the last one over",
         "RFC 7519 section 4",
-        _twice("exp", lambda now: now + FAR, lambda now: now - FAR),
+        _twice("exp", lambda now: now + _SOON, lambda now: now - FAR),
         Reason.EXPIRED,
         Severity.MEDIUM,
+        fits=TOKENS | ASSERTIONS,
         needs=_SIGNED,
     ),
     Case(
         "aud_twice",
-        "duplicate_members",
+        "audience",
         "two audiences, the last one a stranger",
         "RFC 7519 section 4",
         lambda material: _twice("aud", lambda _: claims_of(material).get("aud"), lambda _: "https://another.invalid")(
@@ -269,6 +282,7 @@ CASES = (
         ),
         Reason.WRONG_AUDIENCE,
         Severity.MEDIUM,
+        fits=TOKENS | ASSERTIONS,
         needs=_SIGNED,
     ),
     Case(
@@ -281,6 +295,7 @@ CASES = (
         ),
         Reason.WRONG_ISSUER,
         Severity.MEDIUM,
+        fits=TOKENS | ASSERTIONS,
         needs=_SIGNED,
     ),
     Case(
@@ -288,9 +303,10 @@ CASES = (
         "duplicate_members",
         "two expiries, the first one over",
         "RFC 7519 section 4",
-        _twice("exp", lambda now: now - FAR, lambda now: now + FAR),
+        _twice("exp", lambda now: now - FAR, lambda now: now + _SOON),
         Reason.MALFORMED,
         Severity.MEDIUM,
+        fits=TOKENS | ASSERTIONS,
         needs=_SIGNED,
         room="a parser may take the last of two members; that both be refused is the other way",
     ),

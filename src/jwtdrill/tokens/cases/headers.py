@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import TOKENS, Case, Forge, Material, Need, Severity
+from jwtdrill.tokens.cases.case import NAMING_KEYS, TOKENS, Case, Forge, Material, Need, Severity
 from jwtdrill.tokens.cases.crafting import (
     claims_of,
     header_of,
@@ -134,6 +134,7 @@ def _kid_case(
         _kid(kid, secret),
         Reason.ALGORITHM_NOT_ALLOWED if secret is not None else reason,
         Severity.CRITICAL,
+        NAMING_KEYS,
     )
 
 
@@ -166,6 +167,7 @@ CASES = (
             _own_jwk(alg, own_kid=False),
             Reason.BAD_SIGNATURE,
             Severity.CRITICAL,
+            NAMING_KEYS,
         )
         for alg in _EMBEDDED
     ),
@@ -177,6 +179,7 @@ CASES = (
         _own_jwk(Algorithm.RS256, own_kid=True),
         Reason.UNKNOWN_KID,
         Severity.CRITICAL,
+        NAMING_KEYS,
     ),
     Case(
         "jwk_header_secret",
@@ -186,6 +189,7 @@ CASES = (
         _own_secret,
         Reason.ALGORITHM_NOT_ALLOWED,
         Severity.CRITICAL,
+        NAMING_KEYS,
     ),
     *(
         Case(
@@ -196,6 +200,7 @@ CASES = (
             _pointing(member, path),
             Reason.UNKNOWN_KID,
             Severity.CRITICAL,
+            NAMING_KEYS,
         )
         for name, member, path, where in (
             ("jku_header", "jku", "{listener}/jwks", "jku"),
@@ -219,6 +224,7 @@ CASES = (
         _certificate,
         Reason.BAD_SIGNATURE,
         Severity.CRITICAL,
+        NAMING_KEYS,
     ),
     _kid_case("path_to_nothing", "a path to an empty file", "../../../../../../dev/null", b""),
     _kid_case("path_absolute", "an absolute path to an empty file", "/dev/null", b""),

@@ -88,13 +88,14 @@ CASES = (
         "good_aud_array",
         "nothing: the audience as an array of one",
         "RFC 7519 section 4.1.3",
-        with_claims(aud=lambda _, claims: [_first(claims["aud"])]),
+        with_claims(aud=lambda _, claims: [_audience(claims)]),
+        fits=TOKENS | {Subject.ASSERTION},
     ),
     _lawful(
         "good_aud_array_of_several",
         "nothing: the audience among others",
         "RFC 7519 section 4.1.3",
-        with_claims(aud=lambda _, claims: ["https://another.invalid", _first(claims["aud"])]),
+        with_claims(aud=lambda _, claims: ["https://another.invalid", _audience(claims)]),
         fits=TOKENS,
     ),
     _lawful(
@@ -190,8 +191,11 @@ CASES = (
 )
 
 
-def _first(audience: object) -> object:
-    return audience[0] if isinstance(audience, list) and audience else audience
+def _audience(claims: Members) -> object:
+    audience = claims.get("aud")
+    if not audience:
+        raise NotApplicableError("the target's tokens name no audience")
+    return audience[0] if isinstance(audience, list) else audience
 
 
 def _escaped(claims: Members) -> bytes:

@@ -1,0 +1,57 @@
+"""One and the same token before and after: its use, its revocation, its expiry. Caches of verdicts live longer."""
+
+from jwtdrill.catalog.reasons import Reason
+from jwtdrill.tokens.cases.case import TOKENS, Case, History, Material, Need, NotApplicableError, Severity
+from jwtdrill.tokens.cases.crafting import claims_of, with_claims
+
+_BRIEF = 2  # seconds that a token lasts which is waited out
+
+
+def _one_time(material: Material) -> str:
+    if not material.one_time:
+        raise NotApplicableError("the resource does not declare that a token is good once only (one_time)")
+    return material.genuine
+
+
+def _genuine(material: Material) -> str:
+    claims_of(material)
+    return material.genuine
+
+
+CASES = (
+    Case(
+        "replayed",
+        "replay",
+        "a token that was used before, where it is good once",
+        "RFC 7519 section 4.1.7",
+        _one_time,
+        Reason.REPLAYED,
+        Severity.HIGH,
+        TOKENS,
+        history=History.USED,
+    ),
+    Case(
+        "revoked",
+        "lifecycle",
+        "a token that was accepted, and revoked since",
+        "RFC 7009 section 2.1, RFC 9700 section 4.10",
+        _genuine,
+        Reason.REVOKED,
+        Severity.MEDIUM,
+        TOKENS,
+        history=History.REVOKED,
+        room="who verifies by the signature alone learns of it only if somebody tells, or when the token expires",
+    ),
+    Case(
+        "expired_since",
+        "lifecycle",
+        "a token that was accepted, and has expired since",
+        "RFC 7519 section 4.1.4",
+        with_claims(exp=lambda now, _: now + _BRIEF),
+        Reason.EXPIRED,
+        Severity.HIGH,
+        TOKENS,
+        frozenset({Need.GENUINE, Need.SIGNER}),
+        history=History.EXPIRED,
+    ),
+)

@@ -1,0 +1,92 @@
+"""`jwtdrill attack` and `cases` as a user runs them, against the lab's issuer and verifiers."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import tomlkit
+from tests.integration.conftest import Commands
+
+pytestmark = pytest.mark.integration
+PLACES = {
+    "verifier-a",
+    "verifier-b",
+    "introspection endpoint",
+    "token endpoint, client authentication",
+    "token endpoint, assertion as grant",
+    "token endpoint, proof",
+    "verifier-a, proof",
+    "verifier-b, proof",
+}
+
+
+def test_the_lab_holds_everywhere_and_no_token_is_shown(lab: Commands, tmp_path: Path) -> None:
+    done = lab.run("jwtdrill", "attack", lab.target, "--json", "--junit", tmp_path / "junit.xml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    content = json.loads(done.stdout)
+    assert content["held"]
+    assert not content["findings"]
+    assert {tally["resource"] for tally in content["tallies"]} == PLACES
+    assert sum(tally["count"] for tally in content["tallies"]) > 1500
+    suites = ElementTree.fromstring((tmp_path / "junit.xml").read_text())
+    assert {suite.get("name") for suite in suites} == PLACES
+    assert "eyJ" not in done.stdout + (tmp_path / "junit.xml").read_text()
+
+
+def test_without_a_signer_most_of_it_runs_and_the_rest_says_what_it_needs(lab: Commands, tmp_path: Path) -> None:
+    content = tomlkit.parse(Path(lab.target).read_text())
+    del content["signer"]
+    target = Path(lab.target).with_name("no-signer.toml")
+    target.write_text(tomlkit.dumps(content))
+    done = lab.run("jwtdrill", "attack", target, "--json")
+    assert done.returncode == 0, done.stdout[-2000:]
+    answer = json.loads(done.stdout)
+    unsigned = [entry for entry in answer["not_run"] if "[[signer]]" in entry["reason"]]
+    assert {entry["resource"] for entry in unsigned} == {"verifier-a", "verifier-b", "introspection endpoint"}
+    assert len({entry["case"] for entry in unsigned}) > 100
+    at_a = [tally for tally in answer["tallies"] if tally["resource"] == "verifier-a"]
+    assert len(at_a) > 130
+
+
+def test_one_family_as_a_table(lab: Commands) -> None:
+    done = lab.run("jwtdrill", "attack", lab.target, "--family", "alg_none")
+    assert done.returncode == 0
+    assert done.stdout.endswith("HELD\n")
+    assert "verifier-a" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--case", "alg_non"), "unknown case 'alg_non': did you mean alg_none?"),
+        (("--family", "x"), "unknown family 'x': choose from"),
+        (("--junit", "/no/such/folder/x.xml"), "/no/such/folder/x.xml"),
+    ],
+)
+def test_bad_input_is_one_line(lab: Commands, arguments: tuple[str, ...], message: str) -> None:
+    done = lab.run("jwtdrill", "attack", lab.target, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_token_is_waited_out_if_there_is_time(lab: Commands) -> None:
+    """It was accepted, and must not be once its time and the leeway are over, whatever is remembered of it."""
+    done = lab.run("jwtdrill", "attack", lab.target, "--case", "expired_since", "--wait", "6", "--json")
+    content = json.loads(done.stdout)
+    assert done.returncode == 0
+    tallies = {(tally["resource"], tally["case"]): tally["verdict"] for tally in content["tallies"]}
+    assert tallies["verifier-a", "expired_since"] == "rejected"
+    quick = json.loads(lab.run("jwtdrill", "attack", lab.target, "--case", "expired_since", "--json").stdout)
+    assert {entry["reason"] for entry in quick["not_run"] if entry["resource"] == "verifier-a"} == {
+        "takes 5 s: say --wait 5"
+    }
+
+
+def test_the_corpus_is_listed(lab: Commands) -> None:
+    listed = json.loads(lab.run("jwtdrill", "cases", "--json").stdout)
+    assert len(listed) >= 300
+    assert all(entry["source"] and entry["attacks"] for entry in listed)
+    table = lab.run("jwtdrill", "cases", "--family", "psychic_signature").stdout
+    assert "CVE-2022-21449" in table
