@@ -117,7 +117,7 @@ def test_the_limit_of_the_rate_is_kept(lab: Commands, tmp_path: Path) -> None:
         (["--target", "{target}", "--cases", "vlaid"], "unknown case 'vlaid': did you mean valid?"),
         (["--target", "{target}", "--throughput", "0"], "--throughput must be more than 0"),
         (["--target", "{target}", "--report", "/proc/none"], "--report /proc/none: cannot be written"),
-        (["--target", "{dead}"], "the issuer does not answer"),
+        (["--target", "{dead}"], "nobody listens at"),
         (["--target", "{production}"], "environment is production"),
         (["--target", "{target}", "--metrics-port", "{taken}"], "is in use"),
     ],

@@ -165,7 +165,7 @@ def test_where_metadata_may_lie(issuer: str, inserted: str, appended: str) -> No
 
 def test_a_dead_issuer_is_one_line(tmp_path: Path) -> None:
     target = load_target(str(write(tmp_path, 'environment = "dev"\n[issuer]\nurl = "http://127.0.0.1:1"\n')))
-    with pytest.raises(MissingPartError, match=r"127\.0\.0\.1:1: the issuer does not answer"):
+    with pytest.raises(MissingPartError, match=r"nobody listens at 127\.0\.0\.1:1: is it up\?"):
         discover(target)
 
 

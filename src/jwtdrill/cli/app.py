@@ -75,7 +75,7 @@ def main() -> None:
     Console.on_broken_pipe = lambda _: leave_quietly()  # type: ignore[method-assign, assignment] # `--help | head`
     try:
         # Commands register themselves with `app`; to import them here keeps this module free of their dependencies.
-        from jwtdrill.cli import attacking, breaking, loading, measuring, watching  # noqa: F401
+        from jwtdrill.cli import attacking, breaking, describing, loading, measuring, watching  # noqa: F401
 
         app()
         sys.stdout.flush()

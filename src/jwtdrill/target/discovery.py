@@ -1,5 +1,6 @@
 """Finds an issuer's endpoints from its metadata (RFC 8414, OpenID Connect Discovery 1.0)."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.target.documents import Document, fetch
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Target
-
-_TIMEOUT = 10.0
-_MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,7 @@ def discover(target: Target) -> Endpoints:
     if issuer.token_endpoint and issuer.jwks_uri:
         introspection, revocation = issuer.introspection_endpoint or "", issuer.revocation_endpoint or ""
         return Endpoints(issuer.url, issuer.token_endpoint, issuer.jwks_uri, introspection, revocation)
-    with httpx.Client(verify=tls_context(target), timeout=_TIMEOUT) as client:
-        found = _metadata(client, issuer.url)
+    found = metadata(issuer.url, tls_context(target)).members()
     if found.get("issuer") != issuer.url:
         raise BadInputError(f"{issuer.url}: its metadata names another issuer: set issuer.url to what it names")
     token, jwks = (
@@ -64,41 +62,26 @@ def discover(target: Target) -> Endpoints:
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:
     """The published keys, before anything is done to a target whose verifiers depend on them.
 
-    Raises MissingPartError when it does not answer, BadInputError when what it serves is no key set.
+    Raises MissingPartError when they cannot be had, BadInputError when what is served is no key set.
     """
-    where = f"{endpoints.jwks}: the key set"
-    try:
-        response = httpx.get(endpoints.jwks, verify=tls_context(target), timeout=_TIMEOUT)
-    except httpx.HTTPError as error:
-        raise MissingPartError(f"{where} cannot be fetched ({type(error).__name__}): is the issuer up?") from None
-    if response.status_code != httpx.codes.OK:
-        raise MissingPartError(f"{where} cannot be fetched (status {response.status_code}): is the issuer up?")
-    try:
-        keys = response.json()["keys"] if len(response.content) <= _MOST_BYTES else None
-    except (ValueError, KeyError, TypeError):
-        raise BadInputError(f"{where} is no JSON with a list of keys: check jwks_uri under [issuer]") from None
+    found = fetch(endpoints.jwks, tls_context(target))
+    if found.status != httpx.codes.OK:
+        raise MissingPartError(f"{endpoints.jwks}: the key set cannot be fetched (status {found.status})")
+    keys = found.members().get("keys")
     if not isinstance(keys, list) or not keys:
-        raise BadInputError(f"{where} holds no keys: check jwks_uri under [issuer]")
+        raise BadInputError(f"{endpoints.jwks}: it is no key set, or holds no keys: check jwks_uri under [issuer]")
     return tuple(key for key in keys if isinstance(key, dict))
 
 
-def _metadata(client: httpx.Client, issuer: str) -> dict[str, object]:
-    problem = "does not answer"
-    for url in metadata_urls(issuer):
-        try:
-            response = client.get(url)
-        except httpx.HTTPError as error:
-            raise MissingPartError(
-                f"{issuer}: the issuer does not answer ({type(error).__name__}): is it up?"
-            ) from None
-        if response.status_code != httpx.codes.OK:
-            problem = f"has no metadata at {url} (status {response.status_code})"
-            continue
-        try:
-            content = response.json() if len(response.content) <= _MOST_BYTES else None
-        except ValueError:
-            content = None
-        if isinstance(content, dict):
-            return content
-        problem = f"serves metadata at {url} that is no JSON object"
-    raise BadInputError(f"{issuer}: the issuer {problem}: set token_endpoint and jwks_uri under [issuer]")
+def metadata(issuer: str, tls: ssl.SSLContext) -> Document:
+    """The issuer's metadata, from the first place that has it. Raises MissingPartError, BadInputError."""
+    places = metadata_urls(issuer)
+    for url in places:
+        found = fetch(url, tls)
+        if found.status == httpx.codes.OK:
+            found.members()
+            return found
+    raise BadInputError(
+        f"{issuer}: the issuer has no metadata at {places[0]} (status {found.status}) nor where OpenID has it: "
+        "set token_endpoint and jwks_uri under [issuer]"
+    )

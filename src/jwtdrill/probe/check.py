@@ -1,0 +1,304 @@
+"""The preflight: what must be so before a target is loaded, broken or put into production, item by item.
+
+Nothing is broken and little is sent, so that it may run in production too. What follows from what was fetched is in
+`items`.
+"""
+
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from jwtdrill.catalog.alerts import ALERT_NAMES
+from jwtdrill.catalog.verdicts import Verdict, held
+from jwtdrill.errors import JwtdrillError
+from jwtdrill.flows.call import Call
+from jwtdrill.flows.introspection import Introspection
+from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
+from jwtdrill.probe.certificates import certificate
+from jwtdrill.probe.genuine import TokenSource
+from jwtdrill.probe.items import (
+    Checklist,
+    Item,
+    cache_item,
+    certificate_item,
+    claims_items,
+    clock_item,
+    either,
+    failed,
+    key_items,
+    passed,
+    plain_item,
+    unknown,
+)
+from jwtdrill.probe.sending import send
+from jwtdrill.target.discovery import Endpoints, discover, metadata
+from jwtdrill.target.documents import Document, fetch
+from jwtdrill.target.load import tls_context
+from jwtdrill.target.model import Client, Target
+from jwtdrill.tokens.cases import QUICK, NotApplicableError
+
+_TIMEOUT = 10.0
+_WANTED = ("issuer", "token_endpoint", "jwks_uri", "grant_types_supported", "token_endpoint_auth_methods_supported")
+_MOST_WAIT = 5.0
+
+
+async def check(target: Target, tell: Callable[[Item], None] = lambda _: None) -> list[Item]:
+    """All items, in order; each is told as soon as it is known. Raises BadInputError for a bad target file alone."""
+    return await _Preflight(target, tell).run()
+
+
+class _Preflight:
+    def __init__(self, target: Target, tell: Callable[[Item], None]) -> None:
+        self._target = target
+        self._tls = tls_context(target)
+        self._tell = tell
+        self._items: list[Item] = []
+        self._document: Document | None = None
+
+    def _note(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self._items.append(item)
+            self._tell(item)
+
+    async def run(self) -> list[Item]:
+        self._note(self._metadata())
+        try:
+            endpoints = discover(self._target)
+        except JwtdrillError as error:
+            self._note([failed("endpoints", str(error), "the rest of the preflight needs them")])
+            return self._items
+        self._note(self._transport(endpoints))
+        keys = self._keys(endpoints)
+        async with httpx.AsyncClient(verify=self._tls, timeout=_TIMEOUT) as client:
+            token = await self._tokens(client, endpoints)
+            self._note(claims_items(token, self._target, {str(key.get("kid")) for key in keys}))
+            await self._resources(client, token)
+            await self._introspection(client, endpoints, token)
+            self._note(await _watching(self._target, client))
+        self._note(_unseen())
+        return self._items
+
+    def _metadata(self) -> list[Item]:
+        issuer = self._target.issuer
+        try:
+            self._document = metadata(issuer.url, self._tls)
+            content = self._document.members()
+        except JwtdrillError as error:
+            if issuer.token_endpoint and issuer.jwks_uri:
+                return [unknown("metadata", f"{error}", "the target file names the endpoints itself")]
+            return [failed("metadata", str(error), "serve RFC 8414 metadata, or name the endpoints under [issuer]")]
+        lacking = [name for name in _WANTED if name not in content]
+        return [
+            passed("metadata", f"found at {self._document.url}"),
+            either(
+                content.get("issuer") == issuer.url,
+                "metadata issuer",
+                f"it names {content.get('issuer')!r}",
+                "set issuer.url to exactly what it names: verifiers compare it letter by letter (RFC 8414 section 3.3)",
+            ),
+            either(
+                not lacking,
+                "metadata complete",
+                f"lacks {', '.join(lacking)}" if lacking else f"{len(content)} members",
+                "publish these members (RFC 8414 section 2)",
+            ),
+            clock_item(self._document),
+        ]
+
+    def _transport(self, endpoints: Endpoints) -> list[Item]:
+        urls = [endpoints.issuer, endpoints.token, endpoints.jwks, endpoints.introspection, endpoints.revocation]
+        urls += [resource.url for resource in self._target.resource]
+        items = []
+        for scheme, host, port in sorted({_origin(url) for url in urls if url}):
+            name = f"TLS at {host}:{port}"
+            if scheme == "http":
+                items.append(plain_item(name, host))
+                continue
+            try:
+                found = certificate(host, port, self._tls)
+            except (OSError, ssl.SSLError) as error:
+                why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
+                items.append(
+                    failed(name, f"no trusted connection: {why}", "mend chain and names, or set ca under [tls]")
+                )
+                continue
+            items.append(certificate_item(name, found))
+        return items
+
+    def _keys(self, endpoints: Endpoints) -> Sequence[Mapping[str, Any]]:
+        try:
+            found = fetch(endpoints.jwks, self._tls)
+            keys = found.members().get("keys")
+        except JwtdrillError as error:
+            self._note([failed("key set", str(error), "serve the key set there, or mend jwks_uri")])
+            return []
+        if found.status != httpx.codes.OK or not isinstance(keys, list) or not keys:
+            self._note([failed("key set", f"status {found.status}, no keys", "publish the keys that sign")])
+            return []
+        described = [key for key in keys if isinstance(key, dict)]
+        self._note([passed("key set", f"{len(described)} keys"), *key_items(described), cache_item(found.headers)])
+        return described
+
+    async def _tokens(self, client: httpx.AsyncClient, endpoints: Endpoints) -> str:
+        """A token by each grant that is configured; returns the first that a resource can be called with."""
+        first = ""
+        for described in self._target.client:
+            for flow in flows_of(described):
+                name = f"token for {described.id} by {flow}{' with a proof' if described.dpop else ''}"
+                try:
+                    token = await self._token(client, described, endpoints, flow)
+                except JwtdrillError as error:
+                    self._note([failed(name, str(error), "mend credential, grant or scope of this client")])
+                    continue
+                self._note([passed(name, f"{len(token)} bytes")])
+                first = first or ("" if described.dpop else token)
+        if not self._target.client and self._target.token:
+            first = await TokenSource(self._target, endpoints).token(client)
+            self._note([passed("ready token", f"{len(first)} bytes")])
+        if not self._target.client and not self._target.token:
+            self._note([unknown("token", "the target file has neither [[client]] nor [[token]]", "add one")])
+        return first
+
+    async def _token(self, client: httpx.AsyncClient, described: Client, endpoints: Endpoints, flow: str) -> str:
+        from jwtdrill.flows.proof import Prover
+
+        identity = ClientIdentity(described, self._target, endpoints)
+        if flow == ClientCredentials.name:
+            prover = Prover() if described.dpop else None
+            return await TokenSource(self._target, endpoints, identity, prover).token(client)
+        exchange = JwtBearer(identity)
+        answer = await send(client, exchange.request())
+        grant = exchange.grant(answer) if answer.status == httpx.codes.OK else None
+        if grant is None:
+            raise JwtdrillError(f"{endpoints.token}: {exchange.judge(answer).remark}")
+        return grant.token
+
+    async def _resources(self, client: httpx.AsyncClient, token: str) -> None:
+        for resource in self._target.resource:
+            call, name = Call(resource), f"{resource.label} accepts a good token"
+            if not token:
+                self._note([unknown(name, "there is no token to send")])
+                continue
+            good = call.judge(await send(client, call.request(token)))
+            mend = "see why this resource refuses the issuer's token: audience, issuer, keys, clock"
+            self._note([either(good.verdict is Verdict.ACCEPTED, name, good.remark or good.verdict, mend)])
+            name = f"{resource.label} refuses bad tokens"
+            if good.verdict is not Verdict.ACCEPTED:
+                self._note([unknown(name, "it refuses the good one, so that a refusal says nothing")])
+                continue
+            self._note([await self._refusals(client, call, token, name)])
+
+    async def _refusals(self, client: httpx.AsyncClient, call: Call, token: str, name: str) -> Item:
+        let_in, tried = [], 0
+        for case in QUICK[1:]:
+            try:
+                request = call.request(case.forge(call.material(token)), case.carrier)
+            except NotApplicableError:
+                continue
+            tried += 1
+            verdict = call.judge(await send(client, request)).verdict
+            if not held(case.expected, verdict) and verdict is Verdict.ACCEPTED:
+                let_in.append(case.id)
+        if let_in:
+            return failed(
+                name, f"it accepts {', '.join(let_in)}", "stop the roll-out; run `jwtdrill attack` for all of it"
+            )
+        return passed(name, f"{tried} kinds refused; `jwtdrill attack` tries them all")
+
+    async def _introspection(self, client: httpx.AsyncClient, endpoints: Endpoints, token: str) -> None:
+        if not endpoints.introspection or not token or not self._target.client:
+            return
+        flow = Introspection(ClientIdentity(self._target.client[0], self._target, endpoints), endpoints.introspection)
+        good = flow.judge(await send(client, flow.request(token)))
+        bad = flow.judge(await send(client, flow.request("not-a-token")))
+        self._note(
+            [
+                either(
+                    good.verdict is Verdict.ACCEPTED and bad.verdict is Verdict.REJECTED,
+                    "introspection tells good from bad",
+                    f"good: {good.remark or 'active'}, bad: {bad.remark or bad.verdict}",
+                    "let this client introspect, and answer `active: false` for what is no token (RFC 7662)",
+                )
+            ]
+        )
+
+
+def flows_of(client: Client) -> list[str]:
+    """The grants by which that client is configured to ask."""
+    flows = [ClientCredentials.name]
+    if client.key is not None and not client.dpop and client.auth == "private_key_jwt":
+        flows.append(JwtBearer.name)
+    return [flow for flow in flows if client.may(flow)]
+
+
+async def _watching(target: Target, client: httpx.AsyncClient) -> list[Item]:
+    watch = target.watch
+    arrive, rules = "metrics arrive at Prometheus", "alerts are loaded"
+    hint = "name prometheus under [watch]"
+    if watch.prometheus is None:
+        return [unknown(arrive, hint), unknown(rules, hint, checklist=Checklist.READY), _alertmanager_unknown()]
+    items = []
+    up = await _json(client, f"{watch.prometheus}/api/v1/query?query=count(jwt_verification_total)")
+    seen = bool(up and up.get("data", {}).get("result"))
+    mend = "scrape the verifiers, or map another system's metrics"
+    items.append(either(seen, arrive, "jwt_verification_total is there" if seen else "no jwt_verification_total", mend))
+    loaded = await _json(client, f"{watch.prometheus}/api/v1/rules?type=alert") or {}
+    names = {rule.get("name") for group in loaded.get("data", {}).get("groups", ()) for rule in group.get("rules", ())}
+    lacking = sorted(set(ALERT_NAMES) - names)
+    items.append(
+        either(
+            not lacking,
+            rules,
+            f"{len(ALERT_NAMES) - len(lacking)} of {len(ALERT_NAMES)}",
+            "load alerts/jwtdrill.rules.yml, or what `jwtdrill build` makes for your objectives",
+            Checklist.READY,
+        )
+    )
+    if watch.alertmanager is None:
+        return [*items, _alertmanager_unknown()]
+    status = await _json(client, f"{watch.alertmanager}/api/v2/status")
+    found = "it answers" if status is not None else "no answer"
+    return [*items, either(status is not None, "Alertmanager is up", found, "start it", Checklist.READY)]
+
+
+def _alertmanager_unknown() -> Item:
+    return unknown("Alertmanager is up", "name alertmanager under [watch]", checklist=Checklist.READY)
+
+
+def _unseen() -> list[Item]:
+    """What the list asks for and no command can see from outside."""
+    ready = Checklist.READY
+    return [
+        unknown(
+            "rotation is automated and tried",
+            "not to be seen from outside",
+            "`jwtdrill gameday rotation_no_overlap`",
+            ready,
+        ),
+        unknown(
+            "runbooks are at hand and tried",
+            "not to be seen from outside",
+            "docs/runbooks/; a game day tries them",
+            ready,
+        ),
+        unknown(
+            "audit log with retention", "not to be seen from outside", "see that issuance and refusals are kept", ready
+        ),
+    ]
+
+
+async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any] | None:
+    try:
+        answer = await client.get(url, timeout=_MOST_WAIT)
+        content = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    return content if answer.status_code == httpx.codes.OK and isinstance(content, dict) else None
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
