@@ -60,6 +60,10 @@ class Prover:
             headers["Authorization"] = f"DPoP {token}"
         return replace(request, headers=headers)
 
+    def has_nonce(self, url: str) -> bool:
+        """Whether that server has given one."""
+        return _origin(url) in self._nonces
+
     def wants_again(self, url: str, response: Response) -> bool:
         """Whether the server asks for the same with the nonce that it gives; any nonce is kept (RFC 9449 section 8)."""
         nonce = response.headers.get("dpop-nonce")

@@ -162,13 +162,13 @@ class JwtBearer(TokenFlow):
 
     name = "jwt_bearer"
 
-    def request(self, assertion: str | None = None, now: float | None = None) -> Request:
-        """The token request; without an assertion a fresh good one."""
+    def request(self, assertion: str | None = None, now: float | None = None, scope: str | None = None) -> Request:
+        """The token request; without an assertion a fresh good one, without a scope the client's."""
         client = self.identity.client
         form = {
             "grant_type": JWT_BEARER,
             "assertion": assertion or self.identity.assertion(time.time() if now is None else now),
-            **({"scope": client.scope} if client.scope else {}),
+            **({"scope": scope or client.scope} if scope or client.scope else {}),
             **client.params,
         }
         return Request("POST", self.identity.endpoint, _FORM, urlencode(form).encode())

@@ -20,7 +20,7 @@ from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.cases import Case, History, Need, Subject, parse_mix
+from jwtdrill.tokens.cases import CASES, Case, History, Need, NotApplicableError, Subject, parse_mix
 from jwtdrill.tokens.minter import Minter
 
 _MOST_POOLED = 100_000
@@ -77,6 +77,7 @@ class Run:
     board: Scoreboard = field(default_factory=Scoreboard)
     fitness: Fitness = field(default_factory=Fitness)
     tokens_asked: int = 0
+    corpus: list[Case] | None = None
     started: float = field(default_factory=time.time)
 
     def configure(self, options: Options) -> None:
@@ -125,6 +126,23 @@ class Run:
     def pace(self, users: int) -> float:
         """Seconds from one request of a client to its next, with so many clients here: as asked, within the limit."""
         return max(1 / self.throughput, users / (self.target.limits.rate * self.share))
+
+    def makeable(self, genuine: str) -> list[Case]:
+        """The cases that every resource must refuse and that can be made from such a token."""
+        materials = [call.material(genuine, self.signer, self.jwks) for call in self.calls]
+
+        def fits(case: Case) -> bool:
+            if case.reason is None or case.history is not History.NONE or Subject.ACCESS_TOKEN not in case.fits:
+                return False
+            missing = case.missing(signer=self.signer is not None, genuine=True, jwks=bool(self.jwks))
+            if missing is not None or any(case.debatable(material) for material in materials):
+                return False
+            try:
+                return all(case.forge(material) is not None for material in materials)
+            except NotApplicableError:
+                return False
+
+        return [case for case in CASES.values() if fits(case)]
 
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""

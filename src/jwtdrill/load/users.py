@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ from locust.exception import CatchResponseError, StopUser
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
-from jwtdrill.flows.token import ClientCredentials, Grant, JwtBearer
+from jwtdrill.flows.token import ClientCredentials, Grant, JwtBearer, TokenFlow
 from jwtdrill.load import plugin
 from jwtdrill.load.fitness import TROUBLE, Missed
 from jwtdrill.load.holding import Holding
@@ -139,15 +140,25 @@ class Client(FastHttpUser):
 
     def ask(self, flow: ClientCredentials | JwtBearer) -> Grant | None:
         """Ask the issuer for a token. Ends the client when the target file's limit of tokens is reached."""
+        return self.grant(flow, flow.request)
+
+    def grant(
+        self,
+        flow: TokenFlow,
+        build: Callable[[], Request],
+        case: str = VALID,
+        expected: Expected = Expected.ACCEPTED,
+    ) -> Grant | None:
+        """As `ask`, by the request that `build` makes, which may rightly be refused."""
         if not self.shared.ask_token():
             self.shared.fitness.stop_because("limits.tokens of the target file is used up: raise it, or send less")
             raise StopUser
         try:
-            request = flow.request()
+            request = build()
         except DryError:
             self.shared.fitness.miss(Missed.NOT_SIGNED)
             return None
-        response, verdict = self.send(flow.name, VALID, "token endpoint", Expected.ACCEPTED, request, flow)
+        response, verdict = self.send(flow.name, case, "token endpoint", expected, request, flow)
         return flow.grant(response) if verdict is Verdict.ACCEPTED else None
 
     def _await_arrivals(self) -> None:
@@ -171,11 +182,24 @@ class TokenHolder(Client):
         """Get the first token."""
         return self._holding().token(self._ask) is not None
 
+    def held(self) -> str | None:
+        """The token in force, got first where there is none; None while the issuer gives none."""
+        return self._holding().token(self._ask)
+
     def pick_case(self) -> Case:
         """A case, as often as `--cases` asks for it."""
         if len(self._cases) == 1:
             return self._cases[0]
         return random.choices(self._cases, self._weights)[0]  # noqa: S311 - not a secret
+
+    def pick_bad_case(self) -> Case | None:
+        """Any case of the corpus that must be refused and that can be made for this target; None without a token."""
+        token = self.held()
+        if token is None:
+            return None
+        if self.shared.corpus is None:
+            self.shared.corpus = self.shared.makeable(token)
+        return random.choice(self.shared.corpus)  # noqa: S311 - not a secret
 
     def pick_call(self) -> Call:
         """One of the target's resources."""

@@ -1,0 +1,283 @@
+"""Clients for the flows beyond a plain token and a call: exchange, broker, refresh, introspection, revocation, proofs.
+
+A locustfile takes one, adds a task, and says what it asks. `impossible` says why a target cannot be asked so.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import gevent
+
+from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.errors import BadInputError
+from jwtdrill.flows.call import Call
+from jwtdrill.flows.documents import Document
+from jwtdrill.flows.introspection import Introspection
+from jwtdrill.flows.proof import Prover
+from jwtdrill.flows.refresh import Refresh
+from jwtdrill.flows.revocation import Revocation
+from jwtdrill.flows.token import ASSERTION_LIFETIME, ClientCredentials, ClientIdentity, Grant
+from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
+from jwtdrill.load.run import Run
+from jwtdrill.load.users import Client, TokenHolder
+from jwtdrill.load.verdict import VALID
+from jwtdrill.target.model import Foreign, Target
+from jwtdrill.tokens.keys import SigningKey
+from jwtdrill.tokens.minter import Claims, Minter
+
+REVOKED, REUSED = "revoked", "refresh_reused"
+_LOOK = 0.1  # seconds from one look at a revoked token to the next
+_LONGEST_LOOK = 10.0
+
+
+class TokenExchanger(TokenHolder):
+    """Exchanges its own token for another (RFC 8693)."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.exchanging = TokenExchange(self.shared.client_credentials.identity)
+
+    def exchange(self, *, delegated: bool = False) -> Grant | None:
+        """A token for the one held; delegated: as an actor for its subject, here both the same client."""
+        token = self.held()
+        if token is None:
+            return None
+        actor = token if delegated else None
+        return self.grant(self.exchanging, lambda: self.exchanging.request(token, actor=actor))
+
+
+class BrokeredClient(Client):
+    """Brings a foreign issuer's token and gets a local one; each client is a subject of its own."""
+
+    abstract = True
+    _numbers: ClassVar[list[int]] = [0]
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._numbers[0] += 1
+        self._subject = f"subject-{self._numbers[0]}"
+        self.brokering = Broker(self.shared.client_credentials.identity)
+        self._mint = foreign_tokens(self.shared.target)
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without a foreign issuer there is nothing to bring."""
+        return "" if run.target.foreign is not None else "the target file has no [foreign]"
+
+    def exchange(self) -> Grant | None:
+        """A local token for a fresh foreign one."""
+        audience = self.shared.endpoints.issuer
+        return self.grant(
+            self.brokering, lambda: self.brokering.request(self._mint(self._subject, audience), subject_type=JWT)
+        )
+
+
+class Refresher(Client):
+    """Holds a refresh token, which each use replaces (RFC 9700 section 4.14)."""
+
+    abstract = True
+    scope = "offline_access"
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.refreshing = Refresh(self.shared.client_credentials.identity)
+        self._refresh: str | None = None
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """The first refresh token comes with an assertion's grant."""
+        return "" if run.jwt_bearer is not None else "the first [[client]] has no key to sign an assertion with"
+
+    def prepare(self) -> bool:
+        """Get the first refresh token."""
+        return self.begin() is not None
+
+    def begin(self) -> str | None:
+        """A refresh token of a new family; None while the issuer gives none."""
+        flow = self.shared.jwt_bearer
+        assert flow is not None
+        scope = f"{flow.identity.client.scope or ''} {self.scope}".strip()
+        granted = self.grant(flow, lambda: flow.request(scope=scope))
+        self._refresh = granted.refresh if granted is not None else None
+        return self._refresh
+
+    def refresh(self) -> Grant | None:
+        """A new access token, and the next refresh token."""
+        token = self._refresh or self.begin()
+        if token is None:
+            return None
+        granted = self.grant(self.refreshing, lambda: self.refreshing.request(token))
+        self._refresh = granted.refresh if granted is not None else None
+        return granted
+
+    def reuse(self) -> None:
+        """Use a refresh token twice, as a thief would: the second time it must be refused, and its heir with it."""
+        token = self._refresh or self.begin()
+        if token is None:
+            return
+        following = self.refresh()
+        self.grant(self.refreshing, lambda: self.refreshing.request(token), REUSED, Expected.REJECTED)
+        if following is not None and following.refresh is not None:
+            heir = following.refresh
+            self.grant(self.refreshing, lambda: self.refreshing.request(heir), REUSED, Expected.REJECTED)
+        self._refresh = None
+
+
+class Introspecter(TokenHolder):
+    """Asks the issuer about its token each time, as a resource server does that cannot read it (RFC 7662)."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        run = self.shared
+        self.introspection = Introspection(run.client_credentials.identity, run.endpoints.introspection)
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without an endpoint nobody can be asked."""
+        return "" if run.endpoints.introspection else "the issuer names no introspection endpoint"
+
+    def introspect(self, token: str, case: str = VALID, expected: Expected = Expected.ACCEPTED) -> Verdict:
+        """What the issuer says of it."""
+        flow = self.introspection
+        return self.send(flow.name, case, "introspection endpoint", expected, flow.request(token), flow)[1]
+
+
+class Revoker(Introspecter):
+    """Revokes tokens, proves that they are refused, and measures how long that took."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        run = self.shared
+        self.revocation = Revocation(run.client_credentials.identity, run.endpoints.revocation)
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without an endpoint nothing can be revoked."""
+        return "" if run.endpoints.revocation else "the issuer names no revocation endpoint"
+
+    def revoke(self, token: str) -> None:
+        """Revoke it: the answer is the same whether or not it was a token (RFC 7009 section 2.2)."""
+        flow = self.revocation
+        self.send(flow.name, VALID, "revocation endpoint", Expected.ACCEPTED, flow.request(token), flow)
+
+    def prove_refused(self, call: Call, token: str) -> float | None:
+        """Seconds until that resource refuses the revoked token; None when it does not within ten.
+
+        Only the last look is counted as a call: until then either verdict is right.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < _LONGEST_LOOK:
+            if call.judge(self.sender.send(call.request(token))).verdict is Verdict.REJECTED:
+                self.tell(f"revoked {call.resource.label}", time.monotonic() - began)
+                self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
+                return time.monotonic() - began
+            gevent.sleep(_LOOK)
+        self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
+        return None
+
+    def tell(self, name: str, seconds: float) -> None:
+        """Show a time beside the requests in Locust's own statistics."""
+        self.environment.events.request.fire(
+            request_type="WAIT",
+            name=name,
+            response_time=seconds * 1e3,
+            response_length=0,
+            exception=None,
+            context={},
+            response=None,
+        )
+
+
+class ProvedCaller(Client):
+    """A client whose tokens are bound to a key of its own, which it proves with each request (RFC 9449)."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        run = self.shared
+        described = next(client for client in run.target.client if client.dpop)
+        self.prover = Prover()
+        self.asking = ClientCredentials(ClientIdentity(described, run.target, run.endpoints))
+        self._granted: Grant | None = None
+        self._renew_at = 0.0
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without such a client no token is bound."""
+        return "" if any(client.dpop for client in run.target.client) else "no [[client]] has dpop = true"
+
+    def prepare(self) -> bool:
+        """Get the first token."""
+        return self.bound_token() is not None
+
+    def bound_token(self) -> str | None:
+        """The bound token in force; None while the issuer gives none."""
+        if self._granted is None or time.monotonic() >= self._renew_at:
+            endpoint = self.asking.identity.endpoint
+            if not self.prover.has_nonce(endpoint):  # the first answer gives it; it is no part of what is counted
+                self.prover.wants_again(endpoint, self.sender.send(self.prover.proved(self.asking.request())))
+            self._granted = self.grant(self.asking, lambda: self.prover.proved(self.asking.request()))
+            if self._granted is not None:
+                self._renew_at = time.monotonic() + self._granted.lifetime * 0.7
+        return self._granted.token if self._granted is not None else None
+
+    def call_proved(self, call: Call) -> None:
+        """Call a resource with the bound token and a proof."""
+        token = self.bound_token()
+        if token is None:
+            return
+        if not self.prover.has_nonce(call.resource.url):
+            first = self.sender.send(self.prover.proved(call.request(token), token))
+            self.prover.wants_again(call.resource.url, first)
+        request = self.prover.proved(call.request(token), token)
+        response, _ = self.send(call.name, VALID, f"{call.resource.label}, proof", Expected.ACCEPTED, request, call)
+        self.prover.wants_again(call.resource.url, response)
+
+
+class DocumentReader(Client):
+    """Fetches key set and metadata, and asks again only whether they have changed."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        run = self.shared
+        self.keys = Document("jwks", run.endpoints.jwks, "keys")
+
+    def read(self, document: Document) -> None:
+        """Fetch one."""
+        self.send(document.name, VALID, document.name, Expected.ACCEPTED, document.request(), document)
+
+
+def foreign_tokens(target: Target) -> Callable[[str, str], str]:
+    """What gives a foreign token for a subject and an audience. Raises BadInputError."""
+    foreign = target.foreign
+    if foreign is None:
+        raise BadInputError(f"{target.path}: no [foreign]: this needs an issuer whose tokens are exchanged")
+    if foreign.key is None:
+        assert foreign.token is not None
+        ready = target.read(foreign.token).decode("ascii", "replace").strip()
+        return lambda _subject, _audience: ready
+    minter = Minter(_foreign_key(target, foreign), typ="JWT")
+
+    def mint(subject: str, audience: str) -> str:
+        claims = Claims.lasting(ASSERTION_LIFETIME, now=time.time(), iss=foreign.issuer, sub=subject, aud=audience)
+        return minter.mint(claims)
+
+    return mint
+
+
+def _foreign_key(target: Target, foreign: Foreign) -> SigningKey:
+    assert foreign.key is not None
+    try:
+        return SigningKey.from_pem(target.read(foreign.key), foreign.alg, foreign.kid)
+    except BadInputError as error:
+        raise BadInputError(f"{target.path}: foreign: {error}") from None
