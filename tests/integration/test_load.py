@@ -120,6 +120,7 @@ def test_the_limit_of_the_rate_is_kept(lab: Commands, tmp_path: Path) -> None:
         (["--target", "{dead}"], "nobody listens at"),
         (["--target", "{production}"], "environment is production"),
         (["--target", "{target}", "--metrics-port", "{taken}"], "is in use"),
+        (["--target", "{target}", "--metrics-port", "99999"], "choose one up to 65535"),
     ],
 )
 @pytest.mark.parametrize("mode", [["--headless"], ["--headless", "--processes", "2"]])

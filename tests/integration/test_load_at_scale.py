@@ -334,6 +334,32 @@ def test_a_harness_that_was_stopped_for_a_while_says_so(lab: Commands, tmp_path:
 
 
 @pytest.mark.slow
+def test_a_short_pause_of_the_harness_is_not_charged_to_the_target(lab: Commands, tmp_path: Path) -> None:
+    """60 ms in ten seconds, which one in a thousand feels: a strict objective of p99.9 must not be called violated."""
+    slo = lab.folder / "strict.slo.toml"
+    slo.write_text(
+        '[[objective]]\nid = "tail"\nrequirement = "M4"\ntitle = "Tail"\n'
+        'indicator = "verification_latency"\nobjective = 0.999\nthreshold = 0.04\n'
+    )
+    with Server(0.002) as server:
+        target = at(lab, server, "strict.toml")
+        target.write_text(f'objectives = "{slo.name}"\n{target.read_text()}')
+        process = lab.start(
+            *("locust", "-f", "loadtests/verification.py", *QUIET, "--target", target, "--rate", "100"),
+            *("--arrivals", "constant", "-u", "10", "-r", "100", "-t", "11s", "--report", tmp_path),
+        )
+        time.sleep(7)
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(0.08)
+        os.kill(process.pid, signal.SIGCONT)
+        out, _ = process.communicate(timeout=60)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert content["harness"]["late_ms"]["p99.9"] > 40  # else the pause fell outside of the load
+    assert process.returncode == 3, out
+    assert "Tail was missed by" in out
+
+
+@pytest.mark.slow
 def test_on_a_machine_that_is_kept_busy_a_run_is_never_wrong(lab: Commands, tmp_path: Path) -> None:
     """Eight processes burn both cores; what the harness then measures is right, or it says that it is not."""
     hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]

@@ -140,3 +140,20 @@ def test_another_file_is_refused(tmp_path: Path, text: str, message: str) -> Non
     path.write_text(text)
     with pytest.raises(BadInputError, match=message):
         read_run(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("blocks", "x"),
+        ("blocks", [{"time": 0, "latencies": [{"microseconds": "x"}]}] * 20),
+        ("timeline", []),
+        ("timeline", None),
+    ],
+)
+def test_a_damaged_run_is_one_line(name: str, value: Any) -> None:
+    good, damaged = run(1), run(2)
+    damaged.content[name] = value
+    with pytest.raises(BadInputError, match=r"damaged|too short") as error:
+        compare([good], [damaged])
+    assert "\n" not in str(error.value)

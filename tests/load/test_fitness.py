@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jwtdrill.load.fitness import Fitness, Missed, problems
+from jwtdrill.load.fitness import Fitness, Missed, not_ours, problems
 
 
 def fit() -> Fitness:
@@ -114,3 +114,24 @@ def test_the_few_late_beats_of_a_short_runs_beginning_do_no_harm() -> None:
     for _ in range(3):
         fitness.woke(0.04)
     assert problems(fitness, open_model=False, p99=0.02)
+
+
+@pytest.mark.parametrize(
+    ("pause", "excess", "ours"),
+    [(0.06, 0.037, True), (0.06, 0.06, True), (0.06, 0.08, False), (0.0, 0.0005, False)],
+)
+def test_a_latency_is_charged_to_the_target_only_beyond_what_the_harness_was_late(
+    pause: float, excess: float, ours: bool
+) -> None:
+    fitness = Fitness()
+    for number in range(1000):
+        fitness.started(pause if number > 996 and pause else 1e-4)
+    why = not_ours(fitness, 0.999, excess, "Tail")
+    assert bool(why) == ours
+    if ours:
+        assert f"Tail was missed by {excess * 1e3:.3g} ms" in why
+        assert not_ours(fitness, 0.95, excess, "Tail") == ""  # most requests never felt the pause
+
+
+def test_of_a_harness_that_saw_nothing_of_itself_nothing_is_said() -> None:
+    assert not_ours(Fitness(), 0.99, 0.1, "Tail") == ""

@@ -9,7 +9,7 @@ import typer
 
 from jwtdrill.cli.app import LOAD, app, command
 from jwtdrill.cli.output import as_json, say, table
-from jwtdrill.errors import HarnessLimitError
+from jwtdrill.errors import BadInputError, HarnessLimitError
 
 if TYPE_CHECKING:
     from jwtdrill.load.capacity import Capacity
@@ -34,6 +34,10 @@ def capacity(
 
     loaded = load_target(target)
     loaded.refuse_production("load")
+    if first > loaded.limits.rate:
+        raise BadInputError(
+            f"--from {first:g}: {loaded.path} allows {loaded.limits.rate:g} requests/s (rate under [limits])"
+        )
     with tempfile.TemporaryDirectory(prefix="jwtdrill-capacity-") as folder:
         trials = Trials(loaded, flow, Path(folder), users=users, processes=processes, say=say)
         found = search(trials.measure, first=first, most=loaded.limits.rate, precision=precision)

@@ -80,7 +80,11 @@ def read_side(path: Path) -> list[RunFile]:
 
 def compare(before: Sequence[RunFile], after: Sequence[RunFile], least: float = LEAST_CHANGE) -> Comparison:
     """Compare two sides, each of one run or several alike. Raises BadInputError for runs too short to compare."""
-    figures = [*_latencies(before, after), *_shares_of_wrong(before, after), *_throughput(before, after)]
+    try:
+        figures = [*_latencies(before, after), *_shares_of_wrong(before, after), *_throughput(before, after)]
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ZeroDivisionError) as error:  # foreign input
+        paths = ", ".join(str(run.path) for run in (*before, *after))
+        raise BadInputError(f"{paths}: one of these is damaged ({type(error).__name__}): run it again") from None
     level = (1 - CONFIDENCE) / max(1, len(figures))
     dice = np.random.default_rng(_SEED)
     return Comparison(

@@ -140,6 +140,24 @@ def problems(fitness: Fitness, *, open_model: bool, p99: float) -> list[str]:
     return [*([fitness.limit] if fitness.limit else []), *_pace(fitness, open_model, p99), *_machine(fitness)]
 
 
+def not_ours(fitness: Fitness, quantile_of: float, excess: float, name: str) -> str:
+    """Why a latency that is too high by `excess` seconds at that quantile may be our own doing; empty when it is not.
+
+    What the harness was late by at the same quantile is at most what it added.
+    """
+    own = max(quantile(h, quantile_of) / 1e6 if h.get_total_count() else 0.0 for h in _own(fitness))
+    if own < excess:
+        return ""
+    return (
+        f"{name} was missed by {excess * 1e3:.3g} ms, and the harness itself was late by {own * 1e3:.3g} ms "
+        f"(p{quantile_of * 100:g}){_who_waits(fitness)}"
+    )
+
+
+def _own(fitness: Fitness) -> tuple[HdrHistogram, HdrHistogram]:
+    return fitness.lateness, fitness.loop_lag
+
+
 def _pace(fitness: Fitness, open_model: bool, p99: float) -> Iterable[str]:
     bound = max(EXACT_SECONDS, EXACT_SHARE * p99)
     late, lag = (_p99(h) if _often(h, bound) else 0.0 for h in (fitness.lateness, fitness.loop_lag))

@@ -21,7 +21,7 @@ from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.load.arrivals import Share
 from jwtdrill.load.exporter import ScoreboardCollector, serve
 from jwtdrill.load.files import check_report, write
-from jwtdrill.load.fitness import Fitness, doubt, problems
+from jwtdrill.load.fitness import Fitness, doubt, not_ours, problems
 from jwtdrill.load.holding import Holding
 from jwtdrill.load.latency import quantile
 from jwtdrill.load.lookahead import Lookahead
@@ -38,6 +38,7 @@ from jwtdrill.load.verdict import judge, lost, outcome
 from jwtdrill.load.watchdog import Watchdog
 from jwtdrill.processes.supervisor import port_in_use
 
+_HIGHEST_PORT = 65535
 _SETTLE = 0.5  # seconds for all clients to get their first tokens before requests arrive for them
 _DRAIN_SECONDS = 10.0  # for requests in flight when a run ends: longer than their time-out is not needed
 _PROGRESS_SECONDS = 5.0
@@ -129,6 +130,10 @@ def _add_options(parser: LocustArgumentParser) -> None:
             _state.run = prepare(given_options(given))
             if given.report:
                 check_report(Path(given.report))
+            if not 0 <= given.metrics_port <= _HIGHEST_PORT:
+                raise BadInputError(
+                    f"--metrics-port {given.metrics_port}: choose one up to {_HIGHEST_PORT}, or 0 for none"
+                )
             # Here, before any worker is forked: an exit later on would leave them behind.
             if given.metrics_port and not given.worker and port_in_use(given.metrics_port):
                 raise BadInputError(f"--metrics-port {given.metrics_port} is in use: give another, or 0 for none")
@@ -352,6 +357,8 @@ def _finished(environment: Environment) -> Result:
     latency = board.merged_latency(lambda _: True)
     p99 = quantile(latency, 0.99) / 1e6 if latency.get_total_count() else 0.0
     why = problems(fitness, open_model=run.rate is not None, p99=p99)
+    missed = [row for row in rows if row.excess]
+    why += filter(None, (not_ours(fitness, row.quantile, row.excess, row.name) for row in missed))
     gone = _state.master.gone if _state.master is not None else {}
     return Result(
         run=run,

@@ -39,7 +39,8 @@ class Row:
     """One objective: what was wanted, what was measured (None: nothing to measure), over how many answers.
 
     interval: the 95 % confidence interval of what was measured, as if answers were independent. sure: whether all of
-    it lies on the same side of what was wanted. bad: how many of the answers were not as wanted.
+    it lies on the same side of what was wanted. bad: how many of the answers were not as wanted. quantile, excess: of a
+    latency, and the seconds by which it is too high; 0 where it is not.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Row:
     sure: bool
     events: int
     bad: int
+    quantile: float = 0.0
+    excess: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -164,6 +167,8 @@ def _latency_row(board: Scoreboard, objective: Objective, flows: frozenset[str])
         high <= bound or low > bound,
         total,
         total - within(histogram, objective.threshold * 1e6),
+        objective.objective,
+        max(0.0, measured / 1e6 - objective.threshold) if measured > bound else 0.0,
     )
 
 
