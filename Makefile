@@ -5,6 +5,7 @@
 #   make test      lint, types and all tests but the slow ones
 #   make slow      the slow tests
 #   make lint      ruff and mypy alone
+#   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
 #   make build     write alerts/ and dashboards/ anew from the catalogue
 #   make bench     benchmarks as ratios to a reference in the same run
 #   make constraints   pin the dependencies anew
@@ -16,16 +17,21 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 PACKAGES := prometheus prometheus-alertmanager libfaketime
 
-.PHONY: gameday test slow lint build bench constraints clean
+OIDC := tests/interop/oidc_provider
+INTEROP := $(OIDC)/node_modules/.installed
+
+.PHONY: gameday test slow interop lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday $(GAMEDAY)
 
-test: lint $(SYSTEM)
+test: lint $(SYSTEM) interop
 	$(BIN)/pytest -m "not slow" $(PYTEST)
 
 slow: $(STAMP) $(SYSTEM)
 	$(BIN)/pytest -m slow $(PYTEST)
+
+interop: $(INTEROP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -56,6 +62,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Without node the tests against oidc-provider are skipped, and say so.
+$(INTEROP): $(OIDC)/package-lock.json
+	@command -v npm >/dev/null || { echo "no npm: the tests against oidc-provider are skipped" >&2; exit 0; }; \
+	  cd $(OIDC) && npm ci --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.installed
 
 $(SYSTEM): $(STAMP)
 	@$(call system-packages)

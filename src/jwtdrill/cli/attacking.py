@@ -113,7 +113,7 @@ def _chosen(only: list[str] | None, families: list[str] | None) -> "list[Case]":
 
 def _show(assault: "Assault", target: str) -> None:
     from jwtdrill.probe.attack import Outcome
-    from jwtdrill.probe.findings import in_order, not_run, repeat
+    from jwtdrill.probe.findings import in_order, not_run, odd_challenges, repeat
 
     bad = in_order([attempt for attempt in assault.attempts if attempt.outcome.bad])
     if bad:
@@ -128,6 +128,9 @@ def _show(assault: "Assault", target: str) -> None:
     if remarks:
         rows = [(case, what, remark, "; ".join(places)) for (case, what, remark), places in remarks.items()]
         table("Remarks", ("case", "what it is", "remark", "where"), rows)
+    odd = [(*key, count) for key, count in sorted(odd_challenges(assault).items())]
+    if odd:
+        table("Challenges with another error than RFC 6750 section 3.1 has", ("where", "says", "RFC", "times"), odd)
     skipped = [(place, count, why) for (place, why), count in sorted(not_run(assault).items())]
     if skipped:
         table("Not run", ("where", "cases", "why"), skipped)

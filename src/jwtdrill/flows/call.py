@@ -1,5 +1,6 @@
 """A call to a protected resource with a bearer token (RFC 6750)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
-from jwtdrill.target.model import Resource
+from jwtdrill.target.model import Reading, Resource
 from jwtdrill.tokens.cases import Carrier, Material
 from jwtdrill.tokens.minter import Minter
 
@@ -56,8 +57,14 @@ class Call:
         )
 
     def judge(self, response: Response) -> Judgement:
-        """Accepted by any 2xx; rejected as RFC 6750 section 3 says, or by a redirect to a login."""
+        """As the target file says of this resource, else: accepted by any 2xx; rejected as RFC 6750 section 3 says, or
+        by a redirect to a login.
+        """
         status = response.status
+        if any(_fits(reading, response) for reading in self.resource.rejects):
+            return Judgement(Verdict.REJECTED, f"status {status}, which rejects here")
+        if any(_fits(reading, response) for reading in self.resource.accepts):
+            return Judgement(Verdict.ACCEPTED)
         if 200 <= status < 300:
             return Judgement(Verdict.ACCEPTED)
         if status in _REFUSALS:
@@ -68,6 +75,22 @@ class Call:
         if 300 <= status < 400 and "location" in response.headers:
             return Judgement(Verdict.REJECTED, f"status {status}, a redirect to a login")
         return throttled(response) or errored(response)
+
+
+def _fits(reading: Reading, response: Response) -> bool:
+    if reading.status and response.status not in reading.status:
+        return False
+    if reading.header is not None:
+        value = response.headers.get(reading.header.lower())
+        if value is None or (reading.pattern is not None and not re.search(reading.pattern, value)):
+            return False
+    return reading.body is None or bool(re.search(reading.body, response.body.decode("utf-8", "replace")))
+
+
+def challenge_error(response: Response) -> str:
+    """The error code of the answer's challenge (RFC 6750 section 3.1); empty where there is none."""
+    found = re.search(r'\berror="?([a-z_]+)', response.headers.get("www-authenticate", ""))
+    return found[1] if found else ""
 
 
 def _authorization(token: str, carrier: Carrier) -> dict[str, str]:

@@ -29,7 +29,7 @@ from jwtdrill.load.open_loop import Arriving, OpenLoop
 from jwtdrill.load.options import add_options, given_options
 from jwtdrill.load.report import progress, summary
 from jwtdrill.load.result import Lost, Result
-from jwtdrill.load.run import Run, prepare
+from jwtdrill.load.run import Reuse, Run, prepare
 from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.load.sender import most_connections
 from jwtdrill.load.supplies import Supplies
@@ -128,6 +128,8 @@ def _add_options(parser: LocustArgumentParser) -> None:
         given, _ = parser.parse_known_args()
         try:
             _state.run = prepare(given_options(given))
+            if _state.run.reuse is not Reuse.POOL:
+                _state.run.require_tokens(given.num_users or 1, f"-u {given.num_users}")
             if given.report:
                 check_report(Path(given.report))
             if not 0 <= given.metrics_port <= _HIGHEST_PORT:

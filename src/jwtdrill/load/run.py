@@ -92,6 +92,7 @@ class Run:
                 "(rate under [limits])"
             )
         reuse, pooled = _parse_reuse(options.tokens)
+        self.require_tokens(pooled, f"--tokens {options.tokens}")
         spacing = _parse_spacing(options.arrivals)
         mix = parse_mix(options.cases)
         for case in mix:
@@ -108,6 +109,14 @@ class Run:
                 )
         self.options, self.mix, self.throughput = options, mix, options.throughput
         self.rate, self.spacing, self.reuse, self.pooled = rate, spacing, reuse, pooled
+
+    def require_tokens(self, count: int, what: str) -> None:
+        """Raises BadInputError where so many tokens are more than the target file allows."""
+        if count > self.target.limits.tokens:
+            raise BadInputError(
+                f"{what}: needs {count} tokens, and {self.target.path} allows {self.target.limits.tokens} "
+                "(tokens under [limits])"
+            )
 
     def begin(self) -> None:
         """Forget what an earlier load of this process saw."""

@@ -9,7 +9,7 @@ from jwtdrill.flows.exchange import Judgement
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.revocation import Revocation
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer, signer_of
+from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer, signer_of
 from jwtdrill.probe.attack import Assault, Plan, attack
 from jwtdrill.probe.genuine import TokenSource
 from jwtdrill.probe.grounds import (
@@ -64,7 +64,7 @@ def _grounds(target: Target, endpoints: Endpoints, client: httpx.AsyncClient) ->
             grounds.append(AtIntrospection(Introspection(identity, endpoints.introspection), tokens, signer, keys))
         if identity.minter is not None and described.auth == "private_key_jwt":
             grounds.append(AsClient(ClientCredentials(identity)))
-        if identity.minter is not None and described.may(JwtBearer.name):
+        if identity.minter is not None and described.may(JwtBearer.name) and endpoints.offers(JWT_BEARER):
             grounds.append(AsGrant(JwtBearer(identity)))
     for described in [entry for entry in target.client if entry.dpop][:1]:
         grounds += _proved(target, endpoints, ClientIdentity(described, target, endpoints), client)

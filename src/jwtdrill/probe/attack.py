@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.flows.call import challenge_error
 from jwtdrill.flows.exchange import Judgement, Request, Response
 from jwtdrill.probe.grounds import Ground
 from jwtdrill.probe.listener import Listener
@@ -55,7 +56,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One case at one place. status: of HTTP, 0 without an answer. note: in words, why it counts so."""
+    """One case at one place. status: of HTTP, 0 without an answer. note: in words, why it counts so.
+
+    challenge: the error code of a challenge where it is another than the case's own, and that; no failure.
+    """
 
     place: str
     flow: str
@@ -65,6 +69,7 @@ class Attempt:
     verdict: Verdict | None = None
     status: int = 0
     request: str = ""
+    challenge: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +160,13 @@ class _Siege:
         self._next = time.monotonic()
         self._unproved: list[Attempt] = []
         self._proved: list[Attempt] = []
+        self._last: Verdict | None = None  # on a good token
 
     async def run(self) -> list[Attempt]:
         cases = [case for case in self._plan.cases if self._ground.takes(case) and case not in _FIRST]
         why = await self._refuses_good() or await self._asks_for_nothing()
+        if why and self._ground.optional and self._last is Verdict.ERRORED:
+            return [self._skipped(case, Outcome.NOT_RUN, f"not to be had for such tokens: {why}") for case in cases]
         if why:
             return [*self._proved, *(self._skipped(case, Outcome.CANNOT_TELL, why) for case in cases)]
         for number, case in enumerate(cases, 1):
@@ -170,6 +178,7 @@ class _Siege:
 
     async def _refuses_good(self) -> str:
         attempt = await self._try(_VALID)
+        self._last = attempt.verdict
         if attempt.outcome is Outcome.HELD:
             self._proved.append(attempt)
             return ""
@@ -220,20 +229,19 @@ class _Siege:
         self, case: Case, material: Material, token: str, request: Request, first: Response
     ) -> Attempt:
         """The very same request again, once what the case is about has happened."""
-        why = ""
         if case.history is History.EXPIRED and (seconds := _lasts(token) + material.leeway + 1) > self._plan.wait:
             return self._skipped(case, Outcome.NOT_RUN, f"takes {seconds:.0f} s: say --wait {seconds:.0f}")
-        if self._ground.judge(first).verdict is not Verdict.ACCEPTED:
-            why = f"it was not accepted before ({self._ground.judge(first).remark})"
-        elif case.history is History.EXPIRED:
+        before = self._ground.judge(first)
+        if before.verdict is not Verdict.ACCEPTED:
+            return self._skipped(case, Outcome.NOT_RUN, f"it was not accepted before ({before.remark})")
+        if case.history is History.EXPIRED:
             await asyncio.sleep(seconds)
-        elif case.history is History.REVOKED:
+        if case.history is History.REVOKED:
             if self._plan.revoke is None:
                 return self._skipped(case, Outcome.NOT_RUN, "the issuer names no revocation endpoint")
             taken = await self._plan.revoke(token)
-            why = "" if taken.verdict is Verdict.ACCEPTED else f"the revocation was not taken ({taken.remark})"
-        if why:
-            return self._skipped(case, Outcome.CANNOT_TELL, why)
+            if taken.verdict is not Verdict.ACCEPTED:
+                return self._skipped(case, Outcome.NOT_RUN, f"the issuer does not revoke it ({taken.remark})")
         began = time.monotonic()
         response = await self._send(self._ground.request(token, case.carrier))
         while (
@@ -271,7 +279,10 @@ class _Siege:
         outcome, note = _outcome(case, judged, debatable)
         place, flow = self._ground.label, self._ground.flow
         shown = shown_request(request, case.carrier)
-        return Attempt(place, flow, case, outcome, note, judged.verdict, response.status, shown)
+        said = challenge_error(response)
+        right = self._ground.error_for(case)
+        odd = (said, right) if said and judged.verdict is Verdict.REJECTED and said != right else None
+        return Attempt(place, flow, case, outcome, note, judged.verdict, response.status, shown, odd)
 
     def _skipped(self, case: Case, outcome: Outcome, why: str) -> Attempt:
         return Attempt(self._ground.label, self._ground.flow, case, outcome, why)

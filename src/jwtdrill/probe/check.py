@@ -16,7 +16,7 @@ from jwtdrill.catalog.verdicts import Verdict, held
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.introspection import Introspection
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer
+from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer
 from jwtdrill.probe.certificates import certificate
 from jwtdrill.probe.genuine import TokenSource
 from jwtdrill.probe.items import (
@@ -146,7 +146,7 @@ class _Preflight:
         """A token by each grant that is configured; returns the first that a resource can be called with."""
         first = ""
         for described in self._target.client:
-            for flow in flows_of(described):
+            for flow in flows_of(described, endpoints):
                 name = f"token for {described.id} by {flow}{' with a proof' if described.dpop else ''}"
                 try:
                     token = await self._token(client, described, endpoints, flow)
@@ -214,22 +214,22 @@ class _Preflight:
         flow = Introspection(ClientIdentity(self._target.client[0], self._target, endpoints), endpoints.introspection)
         good = flow.judge(await send(client, flow.request(token)))
         bad = flow.judge(await send(client, flow.request("not-a-token")))
-        self._note(
-            [
-                either(
-                    good.verdict is Verdict.ACCEPTED and bad.verdict is Verdict.REJECTED,
-                    "introspection tells good from bad",
-                    f"good: {good.remark or 'active'}, bad: {bad.remark or bad.verdict}",
-                    "let this client introspect, and answer `active: false` for what is no token (RFC 7662)",
-                )
-            ]
+        name, seen = (
+            "introspection tells good from bad",
+            f"good: {good.remark or 'active'}, bad: {bad.remark or bad.verdict}",
         )
+        if good.verdict is Verdict.ERRORED:
+            self._note([unknown(name, seen, "see whether this issuer introspects such tokens, and for this client")])
+            return
+        mend = "answer `active: true` for a good token and `active: false` for what is none (RFC 7662 section 2.2)"
+        self._note([either(good.verdict is Verdict.ACCEPTED and bad.verdict is Verdict.REJECTED, name, seen, mend)])
 
 
-def flows_of(client: Client) -> list[str]:
-    """The grants by which that client is configured to ask."""
+def flows_of(client: Client, endpoints: Endpoints) -> list[str]:
+    """The grants by which that client is configured to ask, of those that the issuer offers."""
     flows = [ClientCredentials.name]
-    if client.key is not None and not client.dpop and client.auth == "private_key_jwt":
+    has_key = client.key is not None and not client.dpop and client.auth == "private_key_jwt"
+    if has_key and endpoints.offers(JWT_BEARER):
         flows.append(JwtBearer.name)
     return [flow for flow in flows if client.may(flow)]
 

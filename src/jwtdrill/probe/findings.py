@@ -29,8 +29,17 @@ def to_json(assault: Assault, target: str) -> dict[str, Any]:
         "cannot_tell": assault.untold,
         "remarks": [_entry(a, target) for a in in_order(assault.of(Outcome.REMARK))],
         "not_run": [{"resource": a.place, "case": a.case.id, "reason": a.note} for a in assault.of(Outcome.NOT_RUN)],
+        "challenges": [
+            {"resource": place, "said": said, "expected": expected, "count": count}
+            for (place, said, expected), count in sorted(odd_challenges(assault).items())
+        ],
         "tallies": assault.tallies(),
     }
+
+
+def odd_challenges(assault: Assault) -> Counter[tuple[str, str, str]]:
+    """How often a challenge had another error code than the RFCs have for the case, by place: a remark, no more."""
+    return Counter((a.place, *a.challenge) for a in assault.attempts if a.challenge is not None)
 
 
 def repeat(attempt: Attempt, target: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from jwtdrill.catalog.reasons import Reason
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
 from jwtdrill.flows.introspection import Introspection
@@ -37,8 +38,15 @@ class Ground(Protocol):
     def asks_issuer(self) -> bool:
         """Whether each request there counts as a token asked of the issuer."""
 
+    @property
+    def optional(self) -> bool:
+        """Whether it may be that an error to a good token means that this is not offered for such tokens."""
+
     def takes(self, case: Case) -> bool:
         """Whether the case can be sent there at all."""
+
+    def error_for(self, case: Case) -> str:
+        """The error code that a challenge should have (RFC 6750 section 3.1, RFC 9449 section 7.1)."""
 
     async def material(self, listener: str, *, fresh: bool) -> Material:
         """What cases are made from; fresh: a token that nobody has used."""
@@ -56,6 +64,13 @@ class Ground(Protocol):
 class _Ground:
     subject = Subject.ACCESS_TOKEN
     asks_issuer = False
+    optional = False
+
+    def error_for(self, case: Case) -> str:
+        """As RFC 6750 section 3.1 has it."""
+        if case.family == "carrier":
+            return "invalid_request"
+        return "insufficient_scope" if case.reason is Reason.INSUFFICIENT_SCOPE else "invalid_token"
 
     def takes(self, case: Case) -> bool:
         """By the kind of token."""
@@ -105,6 +120,7 @@ class AtIntrospection(_Ground):
     jwks: Keys
     flow = Introspection.name
     label = "introspection endpoint"
+    optional = True
 
     def takes(self, case: Case) -> bool:
         """Not what only a resource can tell: whom a token is for, what it allows, who bears it (RFC 7662 section 4)."""
@@ -177,6 +193,10 @@ class _Proved(_Ground):
 
     subject = Subject.PROOF
     prover: Prover
+
+    def error_for(self, case: Case) -> str:  # noqa: ARG002 - the same for all
+        """As RFC 9449 section 7.1 has it."""
+        return "invalid_dpop_proof"
 
     def _material(self, proof: str, listener: str) -> Material:
         key = self.prover.key

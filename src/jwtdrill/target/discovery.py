@@ -23,6 +23,11 @@ class Endpoints:
     jwks: str
     introspection: str = ""
     revocation: str = ""
+    grant_types: tuple[str, ...] | None = None  # as the metadata has them; None where nothing is said
+
+    def offers(self, grant_type: str) -> bool:
+        """Whether the issuer may grant so: it says so, or says nothing."""
+        return self.grant_types is None or grant_type in self.grant_types
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
@@ -56,7 +61,10 @@ def discover(target: Target) -> Endpoints:
         issuer.introspection_endpoint or found.get("introspection_endpoint"),
         issuer.revocation_endpoint or found.get("revocation_endpoint"),
     )
-    return Endpoints(issuer.url, token, jwks, *(url if isinstance(url, str) else "" for url in more))
+    introspection, revocation = (url if isinstance(url, str) else "" for url in more)
+    grants = found.get("grant_types_supported")
+    named = tuple(name for name in grants if isinstance(name, str)) if isinstance(grants, list) else None
+    return Endpoints(issuer.url, token, jwks, introspection, revocation, named)
 
 
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:

@@ -1,5 +1,6 @@
 """The target file's form. Every table is closed: a key that is not known is a mistake, not a no-op."""
 
+import re
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -106,8 +107,40 @@ class Signer(_Table):
     alg: Algorithm
 
 
+def _check_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+
+
+class Reading(_Table):
+    """What an answer looks like: all that is given must fit. Patterns are looked for anywhere in the text."""
+
+    status: tuple[Annotated[int, Field(ge=100, le=599)], ...] = ()
+    header: str | None = None
+    pattern: Pattern | None = None  # of the header's value
+    body: Pattern | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Reading":
+        if not self.status and self.header is None and self.body is None:
+            raise ValueError("must name a status, a header or a pattern of the body")
+        if self.pattern is not None and self.header is None:
+            raise ValueError("pattern is of a header's value: name the header too")
+        return self
+
+
 class Resource(_Table):
-    """A protected resource. `name` is what metrics and reports call it; its URL without query by default."""
+    """A protected resource. `name` is what metrics and reports call it; its URL without query by default.
+
+    rejects, accepts: answers that mean so, where this resource's differ from what RFC 6750 says; looked at in that
+    order, before the usual reading.
+    """
 
     url: Url
     audience: str
@@ -117,6 +150,8 @@ class Resource(_Table):
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
+    rejects: tuple[Reading, ...] = ()
+    accepts: tuple[Reading, ...] = ()
     one_time: bool = False  # a token may be used once only
     types: tuple[str, ...] = ()  # of token that it takes, as in the header's typ; any by default
     leeway: Annotated[float, Field(ge=0)] = 60  # seconds of clock difference that it forgives, at most

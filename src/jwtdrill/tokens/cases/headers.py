@@ -268,7 +268,7 @@ CASES = (
         "b64_false",
         "critical_header",
         "a payload that is to be read unencoded",
-        "RFC 7797 section 3",
+        "RFC 7797 section 7: no JWT may",
         _unencoded,
         Reason.MALFORMED,
         Severity.MEDIUM,
