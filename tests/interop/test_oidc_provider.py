@@ -97,7 +97,7 @@ def _fill_in(target: Path, verifier_port: int) -> None:
     partner = {"id": "partner", "auth": "client_secret_basic", "secret": "file:secret", "scope": SCOPE}
     content["client"] = [client, partner, {**client, "dpop": True}]
     url = f"http://127.0.0.1:{verifier_port}/orders"
-    content["resource"] = [{"name": "orders", "url": url, "audience": AUDIENCE, "scope": SCOPE}]
+    content["resource"] = [{"name": "orders", "url": url, "audience": AUDIENCE, "scope": SCOPE, "dpop": True}]
     content["limits"] = {"rate": 5000, "tokens": 5000}
     target.write_text(tomlkit.dumps(content))
 

@@ -255,6 +255,7 @@ class Lab:
                     "audience": AUDIENCE,
                     "scope": SCOPE,
                     "leeway": self.options.profile.leeway,
+                    "dpop": True,
                     "metrics": f"{self._url(name)}/metrics",
                 }
                 for name in _MIN_LIFETIMES

@@ -212,7 +212,9 @@ class ProvedCaller(Client):
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Without such a client no token is bound."""
-        return "" if any(client.dpop for client in run.target.client) else "no [[client]] has dpop = true"
+        if not any(client.dpop for client in run.target.client):
+            return "no [[client]] has dpop = true"
+        return "" if any(call.resource.dpop for call in run.calls) else "no [[resource]] has dpop = true"
 
     def prepare(self) -> bool:
         """Get the first token."""

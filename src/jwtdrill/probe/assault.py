@@ -80,7 +80,7 @@ def _proved(target: Target, endpoints: Endpoints, identity: ClientIdentity, clie
 
     return [
         ProofAtTokenEndpoint(ClientCredentials(identity), prover),
-        *(ProofAtResource(Call(resource), tokens, prover) for resource in target.resource),
+        *(ProofAtResource(Call(resource), tokens, prover) for resource in target.resource if resource.dpop),
     ]
 
 

@@ -4,7 +4,9 @@ Each child gets a death signal: when this process is gone for whatever reason, e
 Children must therefore be started from the main thread (prctl(2): the signal comes when the starting *thread* ends).
 """
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,14 +23,34 @@ from jwtdrill.errors import MissingPartError
 
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_UNPRIVILEGED = 1024
+_PORTS = 12_000
+_TRIES = 50
+_DICE = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on.
+
+    Below those that the system gives to outgoing connections: one of these could take it before we do, or while a fault
+    keeps it closed.
+    """
+    lowest = _lowest_outgoing()
+    choices = range(max(_UNPRIVILEGED, lowest - _PORTS), lowest)
+    tries = _DICE.sample(choices, min(_TRIES, len(choices)))
+    for port in (*tries, 0):  # 0: whichever the system gives
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found: int = probe.getsockname()[1]
+            return found
+    raise MissingPartError("no port on 127.0.0.1 is free")
+
+
+def _lowest_outgoing() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def port_in_use(port: int) -> bool:

@@ -153,6 +153,7 @@ class Resource(_Table):
     rejects: tuple[Reading, ...] = ()
     accepts: tuple[Reading, ...] = ()
     one_time: bool = False  # a token may be used once only
+    dpop: bool = False  # it takes tokens that are bound to a key, with a proof (RFC 9449)
     types: tuple[str, ...] = ()  # of token that it takes, as in the header's typ; any by default
     leeway: Annotated[float, Field(ge=0)] = 60  # seconds of clock difference that it forgives, at most
 
