@@ -34,6 +34,7 @@ def test_the_lab_holds_everywhere_and_no_token_is_shown(lab: Commands, tmp_path:
     assert "eyJ" not in done.stdout + (tmp_path / "junit.xml").read_text()
 
 
+@pytest.mark.slow
 def test_without_a_signer_most_of_it_runs_and_the_rest_says_what_it_needs(lab: Commands, tmp_path: Path) -> None:
     content = tomlkit.parse(Path(lab.target).read_text())
     del content["signer"]

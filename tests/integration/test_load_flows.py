@@ -22,7 +22,9 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("lifecycle", "abuse") else pytest.mark.slow) for name in RUNS]
+)
 def test_every_answer_is_the_one_that_it_should_be(lab: Commands, tmp_path: Path, name: str) -> None:
     done = lab.run(
         *("locust", "-f", f"loadtests/{name}.py", "--headless", "--only-summary", "--metrics-port", "0"),

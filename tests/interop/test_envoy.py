@@ -119,6 +119,7 @@ def test_the_attack_finds_what_this_version_does_and_nothing_else(envoy: Path, l
     assert not content["cannot_tell"]
 
 
+@pytest.mark.slow
 def test_load_is_answered_rightly(envoy: Path, lab: Commands, tmp_path: Path) -> None:  # noqa: F811
     done = lab.run(
         *("locust", "-f", "loadtests/verification.py", "--headless", "--only-summary", "--metrics-port", "0"),

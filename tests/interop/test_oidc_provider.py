@@ -135,6 +135,7 @@ def test_the_attack_finds_what_this_version_lets_in_and_nothing_else(provider: P
     assert "eyJ" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "users"), [("verification", ()), ("possession", ()), ("issuance", ("ClientCredentialsIssuance",))]
 )
