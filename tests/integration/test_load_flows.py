@@ -18,6 +18,8 @@ RUNS = {
         ("call", "revoked", "rejected"),
     },
     "abuse": {("call", "valid", "accepted")},
+    "documents": {("jwks", "valid", "accepted"), ("metadata", "valid", "accepted")},
+    "mixed_day": {("call", "valid", "accepted"), ("client_credentials", "valid", "accepted")},
     "possession": {("call", "valid", "accepted"), ("client_credentials", "valid", "accepted")},
 }
 

@@ -253,6 +253,12 @@ class DocumentReader(Client):
         super().__init__(environment)
         run = self.shared
         self.keys = Document("jwks", run.endpoints.jwks, "keys")
+        self.metadata = Document("metadata", run.endpoints.metadata, "issuer")
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Endpoints that the target file names need no metadata, so that nobody knows where it lies."""
+        return "" if run.endpoints.metadata else "the target file names the endpoints itself, and no metadata"
 
     def read(self, document: Document) -> None:
         """Fetch one."""

@@ -23,6 +23,7 @@ class Endpoints:
     jwks: str
     introspection: str = ""
     revocation: str = ""
+    metadata: str = ""
     grant_types: tuple[str, ...] | None = None  # as the metadata has them; None where nothing is said
 
     def offers(self, grant_type: str) -> bool:
@@ -48,7 +49,8 @@ def discover(target: Target) -> Endpoints:
     if issuer.token_endpoint and issuer.jwks_uri:
         introspection, revocation = issuer.introspection_endpoint or "", issuer.revocation_endpoint or ""
         return Endpoints(issuer.url, issuer.token_endpoint, issuer.jwks_uri, introspection, revocation)
-    found = metadata(issuer.url, tls_context(target)).members()
+    document = metadata(issuer.url, tls_context(target))
+    found = document.members()
     if found.get("issuer") != issuer.url:
         raise BadInputError(f"{issuer.url}: its metadata names another issuer: set issuer.url to what it names")
     token, jwks = (
@@ -64,7 +66,7 @@ def discover(target: Target) -> Endpoints:
     introspection, revocation = (url if isinstance(url, str) else "" for url in more)
     grants = found.get("grant_types_supported")
     named = tuple(name for name in grants if isinstance(name, str)) if isinstance(grants, list) else None
-    return Endpoints(issuer.url, token, jwks, introspection, revocation, named)
+    return Endpoints(issuer.url, token, jwks, introspection, revocation, document.url, named)
 
 
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:
