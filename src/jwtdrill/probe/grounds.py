@@ -140,52 +140,49 @@ class AtIntrospection(_Ground):
         return self.introspection.judge(response)
 
 
+class _Asserted(_Ground):
+    """The token endpoint, to which a client sends assertions: each is fresh, and refused as RFC 6749 says."""
+
+    exchange: ClientCredentials | JwtBearer
+    asks_issuer = True
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
+        """Of a fresh assertion."""
+        return self.exchange.identity.material(time.time(), listener)
+
+    def judge(self, response: Response) -> Judgement:
+        """As RFC 6749 says."""
+        return self.exchange.judge(response)
+
+
 @dataclass(frozen=True)
-class AsGrant(_Ground):
-    """The token endpoint, to which a client sends assertions as grants (RFC 7523 section 2.1)."""
+class AsGrant(_Asserted):
+    """Assertions as grants (RFC 7523 section 2.1)."""
 
     exchange: JwtBearer
     flow = JwtBearer.name
     label = f"{TOKEN_ENDPOINT}, assertion as grant"
     subject = Subject.ASSERTION
-    asks_issuer = True
-
-    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
-        """Of a fresh assertion."""
-        return self.exchange.identity.material(time.time(), listener)
 
     def request(self, token: str, carrier: Carrier) -> Request:
-        """A token request."""
+        """A token request for that assertion."""
         _only_plain(carrier)
         return self.exchange.request(token)
 
-    def judge(self, response: Response) -> Judgement:
-        """As RFC 6749 says."""
-        return self.exchange.judge(response)
-
 
 @dataclass(frozen=True)
-class AsClient(_Ground):
-    """The token endpoint, at which a client authenticates by assertion (RFC 7523 section 2.2)."""
+class AsClient(_Asserted):
+    """Assertions that authenticate a client (RFC 7523 section 2.2)."""
 
     exchange: ClientCredentials
     flow = ClientCredentials.name
     label = f"{TOKEN_ENDPOINT}, client authentication"
     subject = Subject.CLIENT_ASSERTION
-    asks_issuer = True
-
-    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - each is fresh
-        """Of a fresh assertion."""
-        return self.exchange.identity.material(time.time(), listener)
 
     def request(self, token: str, carrier: Carrier) -> Request:
-        """A token request."""
+        """A token request by a client with that assertion."""
         _only_plain(carrier)
         return self.exchange.request(assertion=token)
-
-    def judge(self, response: Response) -> Judgement:
-        """As RFC 6749 says."""
-        return self.exchange.judge(response)
 
 
 class _Proved(_Ground):
