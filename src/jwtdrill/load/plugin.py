@@ -221,7 +221,7 @@ def _spawned(user_count: int, **_: Any) -> None:
         gevent.spawn_later(_SETTLE, _state.master.begin_arrivals)
     elif _state.worker is None and _state.open_loop is not None and not _state.open_loop.begun:
         _state.open_loop.begun = True
-        gevent.spawn_later(_SETTLE, _begin_arrivals, _state.open_loop, Share(), 0.0)
+        gevent.spawn_later(_SETTLE, _begin_arrivals, _state.open_loop, Share(), 0.0, first=True)
 
 
 def _take_share(share: Share, elapsed: float | None, token_share: float) -> None:
@@ -231,10 +231,10 @@ def _take_share(share: Share, elapsed: float | None, token_share: float) -> None
     _state.share = share
     _state.go.set()
     if elapsed is not None and _state.open_loop is not None and not _state.draining:
-        gevent.spawn(_begin_arrivals, _state.open_loop, share, elapsed)
+        gevent.spawn(_begin_arrivals, _state.open_loop, share, elapsed, first=not _state.open_loop.begun)
 
 
-def _begin_arrivals(loop: OpenLoop, share: Share, elapsed: float) -> None:
+def _begin_arrivals(loop: OpenLoop, share: Share, elapsed: float, *, first: bool) -> None:
     """Begin, or go on with another share, once there is a client for whom requests can arrive."""
     loop.begun = True
     since = time.monotonic()
@@ -242,7 +242,7 @@ def _begin_arrivals(loop: OpenLoop, share: Share, elapsed: float) -> None:
         gevent.sleep(0.05)
     if _state.draining or _state.open_loop is not loop:
         return
-    if not elapsed and _state.supplies is not None:
+    if first and _state.supplies is not None:
         _state.supplies.forget()
     loop.run(share, elapsed + time.monotonic() - since)
 
