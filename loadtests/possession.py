@@ -16,4 +16,4 @@ class Proving(ProvedCaller):
     @task
     def call_one(self) -> None:
         """One call with token and proof, and the server's nonce where it gives one."""
-        self.call_proved(random.choice([call for call in self.shared.calls if call.resource.dpop]))
+        self.call_proved(random.choice(self.proved_calls))

@@ -213,33 +213,26 @@ class Lab:
         return [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
 
     def _write_target(self, signer: SigningKey, client: SigningKey, foreign: SigningKey) -> None:
+        own = {
+            "id": CLIENT_ID,
+            "auth": "private_key_jwt",
+            "key": "file:keys/client.pem",
+            "kid": client.kid,
+            "alg": client.alg.value,
+            "scope": SCOPE,
+        }
         content: dict[str, object] = {
             "environment": ENVIRONMENT,
             "issuer": {"url": self._url("issuer"), "metrics": f"{self._url('issuer')}/metrics"},
             "client": [
-                {
-                    "id": CLIENT_ID,
-                    "auth": "private_key_jwt",
-                    "key": "file:keys/client.pem",
-                    "kid": client.kid,
-                    "alg": client.alg.value,
-                    "scope": SCOPE,
-                },
+                own,
                 {
                     "id": PARTNER_CLIENT_ID,
                     "auth": "client_secret_basic",
                     "secret": "file:keys/client-secret",
                     "scope": SCOPE,
                 },
-                {
-                    "id": CLIENT_ID,
-                    "auth": "private_key_jwt",
-                    "key": "file:keys/client.pem",
-                    "kid": client.kid,
-                    "alg": client.alg.value,
-                    "scope": SCOPE,
-                    "dpop": True,
-                },
+                {**own, "dpop": True},
             ],
             "foreign": {
                 "issuer": FOREIGN_ISSUER,

@@ -145,17 +145,14 @@ def not_ours(fitness: Fitness, quantile_of: float, excess: float, name: str) -> 
 
     What the harness was late by at the same quantile is at most what it added.
     """
-    own = max(quantile(h, quantile_of) / 1e6 if h.get_total_count() else 0.0 for h in _own(fitness))
+    seen = [h for h in (fitness.lateness, fitness.loop_lag) if h.get_total_count()]
+    own = max((quantile(h, quantile_of) / 1e6 for h in seen), default=0.0)
     if own < excess:
         return ""
     return (
         f"{name} was missed by {excess * 1e3:.3g} ms, and the harness itself was late by {own * 1e3:.3g} ms "
         f"(p{quantile_of * 100:g}){_who_waits(fitness)}"
     )
-
-
-def _own(fitness: Fitness) -> tuple[HdrHistogram, HdrHistogram]:
-    return fitness.lateness, fitness.loop_lag
 
 
 def _pace(fitness: Fitness, open_model: bool, p99: float) -> Iterable[str]:

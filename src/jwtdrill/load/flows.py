@@ -205,6 +205,7 @@ class ProvedCaller(Client):
         run = self.shared
         described = next(client for client in run.target.client if client.dpop)
         self.prover = Prover()
+        self.proved_calls = [call for call in run.calls if call.resource.dpop]
         self.asking = ClientCredentials(ClientIdentity(described, run.target, run.endpoints))
         self._granted: Grant | None = None
         self._renew_at = 0.0

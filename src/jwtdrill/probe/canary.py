@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import math
-import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -26,6 +25,7 @@ from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Request
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity
+from jwtdrill.probe.certificates import certificate
 from jwtdrill.probe.sending import send
 from jwtdrill.target.discovery import Endpoints
 from jwtdrill.target.load import tls_context
@@ -132,9 +132,9 @@ class Canary:
     async def _look_at_certificates(self) -> None:
         urls = [self._endpoints.token, self._endpoints.jwks, *(call.resource.url for call in self._calls)]
         for host, port in {(p.hostname or "", p.port or 443) for p in map(urlsplit, urls) if p.scheme == "https"}:
-            expiry = await _certificate_expiry(host, port, self._tls)
-            if expiry is not None:
-                self._certificates.labels(f"{host}:{port}").set(expiry)
+            with contextlib.suppress(OSError, ValueError):
+                found = await asyncio.to_thread(certificate, host, port, self._tls)
+                self._certificates.labels(f"{host}:{port}").set(found.expires.timestamp())
 
 
 class _KeysSeen:
@@ -169,13 +169,3 @@ async def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         await action()
         elapsed = time.monotonic() - begin
         await asyncio.sleep(seconds - elapsed % seconds)
-
-
-async def _certificate_expiry(host: str, port: int, tls: ssl.SSLContext) -> float | None:
-    with contextlib.suppress(OSError, TimeoutError, ValueError):
-        async with asyncio.timeout(_TIMEOUT):
-            _, writer = await asyncio.open_connection(host, port, ssl=tls)
-            certificate = writer.get_extra_info("peercert")
-            writer.close()
-            return ssl.cert_time_to_seconds(certificate["notAfter"])
-    return None

@@ -13,17 +13,18 @@ def kid_of(token: str) -> str:
 
 def claims_of(token: str) -> dict[str, Any] | None:
     """Its claims; None where there are none that can be read."""
-    return _json_object(token.split(".", 2)[1]) if token.count(".") == 2 else None
+    return json_object(token.split(".", 2)[1]) if token.count(".") == 2 else None
 
 
 @lru_cache(maxsize=1024)
 def _kid(header: str) -> str:
     """Tokens of one key have one header: its parse is remembered."""
-    kid = (_json_object(header) or {}).get("kid")
+    kid = (json_object(header) or {}).get("kid")
     return kid if isinstance(kid, str) else ""
 
 
-def _json_object(segment: str) -> dict[str, Any] | None:
+def json_object(segment: str) -> dict[str, Any] | None:
+    """The JSON object that a base64url segment holds; None where it holds none."""
     try:
         value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
     except (ValueError, RecursionError):

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
-from jwt.utils import base64url_decode, base64url_encode
+from jwt.utils import base64url_encode
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.digests import access_token_hash, thumbprint
+from jwtdrill.tokens.reading import json_object
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.keyset import parse_key
 
@@ -129,7 +130,9 @@ class ProofChecker:
         return shown
 
     def _read(self, proof: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        header = _object(proof.partition(".")[0])
+        header = json_object(proof.partition(".")[0])
+        if header is None:
+            raise _invalid("its header is no JSON object")
         jwk = header.get("jwk")
         if header.get("typ") != "dpop+jwt":
             raise _invalid("it is no proof by its typ")
@@ -153,16 +156,6 @@ class ProofChecker:
         if not isinstance(claims, dict):
             raise _invalid("its claims are no JSON object")
         return jwk, claims
-
-
-def _object(segment: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(base64url_decode(segment))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise _invalid("its header is no JSON object")
-    return value
 
 
 def _same_place(claimed: object, url: str) -> bool:

@@ -5,7 +5,6 @@ and a refusal for the clock's sake must still tell what the clock's offset is.
 """
 
 import asyncio
-import binascii
 import json
 import math
 import time
@@ -16,10 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
-from jwt.utils import base64url_decode
 
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.reasons import Reason
+from jwtdrill.tokens.reading import json_object
 from jwtdrill.verify.cache import JwksCache
 from jwtdrill.verify.decisions import Decision, DecisionCache
 from jwtdrill.verify.errors import VerificationError
@@ -259,21 +258,13 @@ def _wait(fetch: Future[None], seconds: float) -> None:
 @lru_cache(maxsize=1024)
 def _header(segment: str) -> tuple[str | None, str, str]:
     """kid, alg and typ of a header segment. The same header comes again and again: its parse is remembered."""
-    header = _json_object(segment)
+    header = json_object(segment)
     if header is None:
         raise VerificationError(Reason.MALFORMED, "its header is not a JSON object")
     kid, alg, typ = header.get("kid"), header.get("alg"), header.get("typ", "")
     if not isinstance(kid, str | None) or not isinstance(alg, str) or not isinstance(typ, str):
         raise VerificationError(Reason.MALFORMED, "alg, kid and typ must be strings")
     return kid, alg, typ.lower()
-
-
-def _json_object(segment: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(base64url_decode(segment))
-    except (ValueError, binascii.Error, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _seconds(claims: Claims, name: str) -> float:
