@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import httpx
 import pytest
 import tomlkit
 from tests.integration.conftest import Commands
@@ -91,3 +92,24 @@ def test_the_corpus_is_listed(lab: Commands) -> None:
     assert all(entry["source"] and entry["attacks"] for entry in listed)
     table = lab.run("jwtdrill", "cases", "--family", "psychic_signature").stdout
     assert "CVE-2022-21449" in table
+
+
+def test_no_more_tokens_are_asked_of_the_issuer_than_the_file_allows(lab: Commands) -> None:
+    """One limit for all places together, counted by the issuer itself."""
+    content = tomlkit.parse(Path(lab.target).read_text())
+    content["limits"]["tokens"] = 40
+    target = Path(lab.target).with_name("few-tokens.toml")
+    target.write_text(tomlkit.dumps(content))
+    metrics = str(content["issuer"]["metrics"])
+
+    def granted() -> float:
+        lines = [line for line in httpx.get(metrics).text.splitlines() if line.startswith("jwt_issuance_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if 'result="success"' in line)
+
+    before = granted()
+    done = lab.run("jwtdrill", "attack", target, "--json")
+    answer = json.loads(done.stdout)
+    assert granted() - before <= 40
+    assert [entry for entry in answer["not_run"] if "limits.tokens is used up" in entry["reason"]]
+    assert any("limits.tokens is used up" in why for why in answer["cannot_tell"].values())
+    assert done.returncode == 1

@@ -18,6 +18,7 @@ from tests.probe.flawed import FLAWS, FlawedVerifier
 from jwtdrill.flows.call import Call
 from jwtdrill.probe.attack import Assault, Outcome, Plan, attack
 from jwtdrill.probe.findings import to_json, to_junit
+from jwtdrill.probe.genuine import Allowance
 from jwtdrill.probe.grounds import AtResource
 from jwtdrill.target.model import Resource
 from jwtdrill.tokens.cases import CASES, Case, History, Need, Subject
@@ -53,7 +54,7 @@ class Staging:
         async def run() -> Assault:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
             async with httpx.AsyncClient(transport=transport) as client:
-                return await attack(Plan([ground], list(cases), rate=1e6, asks=0), client)
+                return await attack(Plan([ground], list(cases), rate=1e6, asks=Allowance(0)), client)
 
         return asyncio.run(run())
 

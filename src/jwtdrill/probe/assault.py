@@ -11,7 +11,7 @@ from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.revocation import Revocation
 from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer, signer_of
 from jwtdrill.probe.attack import Assault, Plan, attack
-from jwtdrill.probe.genuine import TokenSource
+from jwtdrill.probe.genuine import Allowance, TokenSource
 from jwtdrill.probe.grounds import (
     AsClient,
     AsGrant,
@@ -37,22 +37,23 @@ async def attack_target(
     """Attack everything that the target file names. Raises BadInputError, MissingPartError before anything is sent."""
     endpoints = discover(target)
     async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
-        grounds = _grounds(target, endpoints, client)
+        allowance = Allowance(target.limits.tokens)
+        grounds = _grounds(target, endpoints, client, allowance)
         plan = Plan(
             grounds,
             cases,
             rate=target.limits.rate,
-            asks=target.limits.tokens,
+            asks=allowance,
             wait=wait,
             revoke=_revoking(target, endpoints, client),
         )
         return await attack(plan, client, tick)
 
 
-def _grounds(target: Target, endpoints: Endpoints, client: httpx.AsyncClient) -> list[Ground]:
+def _grounds(target: Target, endpoints: Endpoints, client: httpx.AsyncClient, allowance: Allowance) -> list[Ground]:
     """Those of the first client that has one, and those of the first whose tokens are bound to a key."""
     signer, keys = signer_of(target), require_keys(target, endpoints)
-    source = TokenSource(target, endpoints)
+    source = TokenSource(target, endpoints, allowance=allowance)
 
     async def tokens(fresh: bool) -> str:
         return await source.token(client, fresh=fresh)
@@ -67,13 +68,19 @@ def _grounds(target: Target, endpoints: Endpoints, client: httpx.AsyncClient) ->
         if identity.minter is not None and described.may(JwtBearer.name) and endpoints.offers(JWT_BEARER):
             grounds.append(AsGrant(JwtBearer(identity)))
     for described in [entry for entry in target.client if entry.dpop][:1]:
-        grounds += _proved(target, endpoints, ClientIdentity(described, target, endpoints), client)
+        grounds += _proved(target, endpoints, ClientIdentity(described, target, endpoints), client, allowance)
     return grounds
 
 
-def _proved(target: Target, endpoints: Endpoints, identity: ClientIdentity, client: httpx.AsyncClient) -> list[Ground]:
+def _proved(
+    target: Target,
+    endpoints: Endpoints,
+    identity: ClientIdentity,
+    client: httpx.AsyncClient,
+    allowance: Allowance,
+) -> list[Ground]:
     prover = Prover()
-    source = TokenSource(target, endpoints, identity, prover)
+    source = TokenSource(target, endpoints, identity, prover, allowance)
 
     async def tokens(fresh: bool) -> str:
         return await source.token(client, fresh=fresh)

@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import challenge_error
 from jwtdrill.flows.exchange import Judgement, Request, Response
+from jwtdrill.probe.genuine import Allowance
 from jwtdrill.probe.grounds import Ground
 from jwtdrill.probe.listener import Listener
 from jwtdrill.probe.sending import send
@@ -119,7 +121,7 @@ class Plan:
     grounds: Sequence[Ground]
     cases: Sequence[Case]
     rate: float
-    asks: int
+    asks: Allowance
     wait: float = 0.0
     revoke: Callable[[str], Awaitable[Judgement]] | None = None
 
@@ -205,14 +207,15 @@ class _Siege:
         ground = self._ground
         mark = f"{self._listener.url}/{_visit_mark(ground.label, case)}"
         for _ in range(_AGAIN + 1):
-            material = await ground.material(mark, fresh=case.history is not History.NONE)
+            try:
+                material = await ground.material(mark, fresh=case.history is not History.NONE)
+            except JwtdrillError as error:  # no token, or none any more: what was seen until now counts
+                return self._skipped(case, Outcome.CANNOT_TELL, str(error))
             missing = case.missing(signer=material.signer is not None, genuine=True, jwks=bool(material.jwks))
             if missing is not None:
                 return self._skipped(case, Outcome.NOT_RUN, f"needs {_NEEDS[missing]}")
-            if ground.asks_issuer:
-                if self._plan.asks <= 0:
-                    return self._skipped(case, Outcome.NOT_RUN, "the target file's limits.tokens is used up")
-                self._plan.asks -= 1
+            if ground.asks_issuer and not self._plan.asks.take():
+                return self._skipped(case, Outcome.NOT_RUN, "the target file's limits.tokens is used up")
             try:
                 token = case.forge(material)
                 request = ground.request(token, case.carrier)

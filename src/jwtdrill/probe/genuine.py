@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import httpx
 
@@ -18,8 +19,22 @@ _TIMEOUT = 5.0
 _READY_AGAIN = 20.0  # seconds after which a ready token is read again: a command may give a fresh one
 
 
+@dataclass
+class Allowance:
+    """How many tokens may still be asked of the issuer, by all that share it: limits.tokens is one hard limit."""
+
+    left: int
+
+    def take(self) -> bool:
+        """Whether one more may be asked for; it is counted."""
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        return True
+
+
 class TokenSource:
-    """Good tokens of one target. asked: how many the issuer gave."""
+    """Good tokens of one target."""
 
     def __init__(
         self,
@@ -27,8 +42,11 @@ class TokenSource:
         endpoints: Endpoints,
         identity: ClientIdentity | None = None,
         prover: Prover | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """identity: who asks, the first client by default. prover: to whose key tokens are to be bound.
+
+        allowance: shared with whoever else asks the issuer; the target file's whole limit by default.
 
         Raises BadInputError when the target file has neither a client nor a ready token.
         """
@@ -41,7 +59,7 @@ class TokenSource:
         self._prover = prover
         self._token = ""
         self._renew_at = 0.0
-        self.asked = 0
+        self._allowance = allowance or Allowance(target.limits.tokens)
 
     async def token(self, client: httpx.AsyncClient, *, fresh: bool = False) -> str:
         """One that is in its first half of life; a new one each time if asked for. Raises as `ask` does."""
@@ -55,9 +73,8 @@ class TokenSource:
             self._token = self._target.read(self._target.token[0].value).decode("ascii", "replace").strip()
             self._renew_at = time.monotonic() + _READY_AGAIN
             return
-        if self.asked >= self._target.limits.tokens:
+        if not self._allowance.take():
             raise BadInputError(f"{self._target.path}: limits.tokens is used up: raise it")
-        self.asked += 1
         endpoint = self._flow.identity.endpoint
         response = await self._answer(client, self._flow)
         grant = self._flow.grant(response)
