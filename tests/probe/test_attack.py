@@ -41,7 +41,7 @@ class Staging:
     published: bool = True
     app: object = None
 
-    def attack(self, cases: Iterable[Case] = FOR_RESOURCES) -> Assault:
+    def attack(self, cases: Iterable[Case] = FOR_RESOURCES, rate: float = 1e6) -> Assault:
         minter = Minter(self.key)
         app = self.app or FlawedVerifier(self.key, ISSUER, AUDIENCE, SCOPE, TYPES, *self.flaws)
         jwks = (self.key.public_jwk(),) if self.published else ()
@@ -54,7 +54,7 @@ class Staging:
         async def run() -> Assault:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
             async with httpx.AsyncClient(transport=transport) as client:
-                return await attack(Plan([ground], list(cases), rate=1e6, asks=Allowance(0)), client)
+                return await attack(Plan([ground], list(cases), rate=rate, asks=Allowance(0)), client)
 
         return asyncio.run(run())
 
@@ -186,6 +186,14 @@ def test_patience_is_given_and_then_nothing_is_claimed() -> None:
     assault = Staging(KEYS[Algorithm.ES256], app=throttling).attack()
     assert assault.held
     assert not assault.of(Outcome.CANNOT_TELL)
+
+
+def test_no_more_is_sent_in_a_second_than_the_target_file_allows() -> None:
+    """A lower bound on time, which no machine is too slow for."""
+    cases = [case for case in FOR_RESOURCES if case.family == "alg_none"]
+    assault = Staging(KEYS[Algorithm.ES256]).attack(cases, rate=100)
+    assert sum(attempt.verdict is not None for attempt in assault.attempts) > 10
+    assert assault.seconds > len(cases) / 100
 
 
 def test_the_report_holds_what_is_needed_to_repeat_and_no_token() -> None:
