@@ -191,9 +191,9 @@ def test_patience_is_given_and_then_nothing_is_claimed() -> None:
 def test_no_more_is_sent_in_a_second_than_the_target_file_allows() -> None:
     """A lower bound on time, which no machine is too slow for."""
     cases = [case for case in FOR_RESOURCES if case.family == "alg_none"]
-    assault = Staging(KEYS[Algorithm.ES256]).attack(cases, rate=100)
+    assault = Staging(KEYS[Algorithm.ES256]).attack(cases, rate=20)
     assert sum(attempt.verdict is not None for attempt in assault.attempts) > 10
-    assert assault.seconds > len(cases) / 100
+    assert assault.seconds > len(cases) / 20
 
 
 def test_the_report_holds_what_is_needed_to_repeat_and_no_token() -> None:
