@@ -21,7 +21,7 @@ from jwtdrill.probe.findings import to_json, to_junit
 from jwtdrill.probe.genuine import Allowance
 from jwtdrill.probe.grounds import AtResource
 from jwtdrill.target.model import Resource
-from jwtdrill.tokens.cases import CASES, Case, History, Need, Subject
+from jwtdrill.tokens.cases import CASES, Case, History, Material, Need, Subject
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -138,8 +138,9 @@ def test_a_resource_that_dies_on_the_way_proves_nothing_from_there_on() -> None:
 def test_without_a_signer_each_case_says_what_it_needs(signer: bool, published: bool) -> None:
     assault = Staging(KEYS[Algorithm.RS256], signer=signer, published=published).attack()
     assert assault.held
+    there = Material("any", Minter(KEYS[Algorithm.RS256]) if signer else None, jwks=({},) if published else ())
     for attempt in assault.attempts:
-        missing = attempt.case.missing(signer=signer, genuine=True, jwks=published)
+        missing = attempt.case.missing(there)
         assert (
             (attempt.outcome is Outcome.NOT_RUN) == (missing is not None)
             or "are signed with" in attempt.note

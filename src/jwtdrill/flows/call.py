@@ -10,6 +10,7 @@ from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
 from jwtdrill.target.model import Reading, Resource
 from jwtdrill.tokens.cases import Carrier, Material
+from jwtdrill.tokens.cases.case import NOBODY
 from jwtdrill.tokens.minter import Minter
 
 _REFUSALS = (401, 403, 413, 431)  # too large a token is refused as 413 or 431
@@ -40,7 +41,7 @@ class Call:
         genuine: str,
         signer: Minter | None = None,
         jwks: tuple[Mapping[str, Any], ...] = (),
-        listener: str = "http://127.0.0.1:9",
+        listener: str = NOBODY,
     ) -> Material:
         """What cases for this resource are made from."""
         resource = self.resource

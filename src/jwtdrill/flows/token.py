@@ -14,6 +14,7 @@ from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throt
 from jwtdrill.target.discovery import Endpoints
 from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import Material
+from jwtdrill.tokens.cases.case import NOBODY
 from jwtdrill.tokens.keys import SigningKey
 from jwtdrill.tokens.minter import Claims, Minter
 
@@ -54,7 +55,7 @@ class ClientIdentity:
             raise BadInputError(f"{where}: auth tls is not supported yet: use private_key_jwt or a secret")
         self.signed_ahead: Callable[[], str] | None = None  # where assertions come from that somebody signs beforehand
 
-    def material(self, now: float, listener: str = "http://127.0.0.1:9") -> Material:
+    def material(self, now: float, listener: str = NOBODY) -> Material:
         """What cases for this client's assertions are made from. Raises BadInputError without key."""
         genuine = self.sign_assertion(now)
         assert self.minter is not None

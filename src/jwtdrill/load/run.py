@@ -96,7 +96,7 @@ class Run:
         spacing = _parse_spacing(options.arrivals)
         mix = parse_mix(options.cases)
         for case in mix:
-            if case.missing(signer=self.signer is not None, genuine=True, jwks=True) is Need.SIGNER:
+            if Need.SIGNER in case.needs and self.signer is None:
                 raise BadInputError(f"{self.target.path}: case {case.id} needs a [[signer]], and the file has none")
             if Subject.ACCESS_TOKEN not in case.fits or case.history is not History.NONE:
                 raise BadInputError(
@@ -143,8 +143,7 @@ class Run:
         def fits(case: Case) -> bool:
             if case.reason is None or case.history is not History.NONE or Subject.ACCESS_TOKEN not in case.fits:
                 return False
-            missing = case.missing(signer=self.signer is not None, genuine=True, jwks=bool(self.jwks))
-            if missing is not None or any(case.debatable(material) for material in materials):
+            if any(case.missing(material) or case.debatable(material) for material in materials):
                 return False
             try:
                 return all(case.forge(material) is not None for material in materials)

@@ -26,7 +26,6 @@ from jwtdrill.probe.sending import send
 from jwtdrill.tokens.cases import CASES, Carrier, Case, History, Material, NotApplicableError
 from jwtdrill.tokens.reading import claims_of
 
-_TIMEOUT = 10.0
 _BETWEEN_CHECKS = 40  # cases from one good token to the next
 _PATIENCE = 3  # times that a case is sent again when the target asks for patience
 _LONGEST_WAIT = 5.0  # seconds
@@ -88,15 +87,7 @@ class Assault:
     @property
     def untold(self) -> dict[str, str]:
         """Places of which nothing is known, and why."""
-        places: dict[str, list[Attempt]] = {}
-        for attempt in self.attempts:
-            if attempt.outcome is not Outcome.NOT_RUN:
-                places.setdefault(attempt.place, []).append(attempt)
-        return {
-            place: next(a.note for a in attempts if a.outcome is Outcome.CANNOT_TELL)
-            for place, attempts in places.items()
-            if any(a.outcome is Outcome.CANNOT_TELL for a in attempts)
-        }
+        return {attempt.place: attempt.note for attempt in reversed(self.of(Outcome.CANNOT_TELL))}
 
     @property
     def held(self) -> bool:
@@ -211,7 +202,7 @@ class _Siege:
                 material = await ground.material(mark, fresh=case.history is not History.NONE)
             except JwtdrillError as error:  # no token, or none any more: what was seen until now counts
                 return self._skipped(case, Outcome.CANNOT_TELL, str(error))
-            missing = case.missing(signer=material.signer is not None, genuine=True, jwks=bool(material.jwks))
+            missing = case.missing(material)
             if missing is not None:
                 return self._skipped(case, Outcome.NOT_RUN, f"needs {_NEEDS[missing]}")
             if ground.asks_issuer and not self._plan.asks.take():
@@ -273,8 +264,9 @@ class _Siege:
 
     async def _pace(self) -> None:
         now = time.monotonic()
-        self._next = max(now, self._next) + 1 / self._plan.rate
-        await asyncio.sleep(max(0.0, self._next - 1 / self._plan.rate - now))
+        due = max(now, self._next)
+        self._next = due + 1 / self._plan.rate
+        await asyncio.sleep(due - now)
 
     def _judged(self, case: Case, material: Material, request: Request, response: Response) -> Attempt:
         judged = self._ground.judge(response)

@@ -9,11 +9,11 @@ from jwtdrill.tokens.cases.case import Case, Forge, Material, Need, NotApplicabl
 from jwtdrill.tokens.cases.crafting import (
     ASYMMETRIC,
     DROP,
-    Members,
     claims_of,
     compact_json,
     encode,
     header_of,
+    kept,
     public_pem,
     published,
     seal,
@@ -33,15 +33,9 @@ _WEAK = ("secret", "password", "your-256-bit-secret", "changeme")
 def _unsigned(alg: object, signature: bool = False) -> Forge:
     def forge(material: Material) -> str:
         header = {**header_of(material), "alg": alg}
-        return seal(
-            _without_dropped(header), claims_of(material), lambda _: signature_of(material) if signature else b""
-        )
+        return seal(kept(header), claims_of(material), lambda _: signature_of(material) if signature else b"")
 
     return forge
-
-
-def _without_dropped(header: Members) -> Members:
-    return {name: value for name, value in header.items() if value is not DROP}
 
 
 def _mac(alg: str, key: Callable[[Material], bytes], **header: object) -> Forge:

@@ -1,10 +1,9 @@
 """Assertions by which a client asks for a token or proves who it is (RFC 7523), beyond what any token may say wrong."""
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import ASSERTIONS, Case, Forge, History, Material, Need, Severity, Subject
-from jwtdrill.tokens.cases.crafting import DROP, FAR, with_claims
+from jwtdrill.tokens.cases.case import ASSERTIONS, BY_SIGNER, Case, Forge, History, Material, Severity, Subject
+from jwtdrill.tokens.cases.crafting import DROP, FAR, genuine, with_claims
 
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
 _AS_CLIENT = frozenset({Subject.CLIENT_ASSERTION})
 _AS_GRANT = frozenset({Subject.ASSERTION})
 _BIS = "draft-ietf-oauth-rfc7523bis; RFC 7523 section 3"
@@ -32,7 +31,7 @@ def _assertion(
     severity: Severity = Severity.MEDIUM,
     room: str = "",
 ) -> Case:
-    return Case(name, "assertion", attacks, source, forge, reason, severity, fits, _SIGNED, room=room)
+    return Case(name, "assertion", attacks, source, forge, reason, severity, fits, BY_SIGNER, room=room)
 
 
 CASES = (
@@ -120,7 +119,7 @@ CASES = (
         "replay",
         "an assertion that was used before",
         "RFC 7523 section 3, point 7; RFC 6819 section 4.6.2",
-        lambda material: material.genuine,
+        genuine,
         Reason.REPLAYED,
         Severity.HIGH,
         ASSERTIONS,

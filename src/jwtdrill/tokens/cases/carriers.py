@@ -1,18 +1,15 @@
 """Tokens borne where they do not belong, and requests without any."""
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import TOKENS, Carrier, Case, Material, Need, Severity
+from jwtdrill.tokens.cases.case import FROM_GENUINE, NOTHING, TOKENS, Carrier, Case, Severity
+from jwtdrill.tokens.cases.crafting import genuine
 
 _ROOM = "RFC 6750 section 2.3 let a resource offer it; RFC 9700 section 4.3.2 does not"
 
 
-def _genuine(material: Material) -> str:
-    return material.genuine
-
-
 def _carried(name: str, attacks: str, source: str, carrier: Carrier, severity: Severity, room: str = "") -> Case:
-    needs = frozenset({Need.GENUINE}) if carrier is not Carrier.NOTHING else frozenset[Need]()
-    forge = _genuine if carrier is not Carrier.NOTHING else lambda _: ""
+    needs = FROM_GENUINE if carrier is not Carrier.NOTHING else NOTHING
+    forge = genuine if carrier is not Carrier.NOTHING else lambda _: ""
     return Case(name, "carrier", attacks, source, forge, Reason.MALFORMED, severity, TOKENS, needs, carrier, room)
 
 

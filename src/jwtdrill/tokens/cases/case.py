@@ -66,6 +66,9 @@ class NotApplicableError(Exception):
     """The case cannot be made for this target; the message says why."""
 
 
+NOBODY = "http://127.0.0.1:9"  # the port of the protocol Discard, at which nobody listens
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
     """What a case may be made from, and what the target file declares.
@@ -80,7 +83,7 @@ class Material:
     signer: Minter | None = None
     now: float = 0.0
     jwks: tuple[Mapping[str, Any], ...] = ()
-    listener: str = "http://127.0.0.1:9"
+    listener: str = NOBODY
     issuer: str = ""
     token_endpoint: str = ""
     scope: str | None = None
@@ -99,6 +102,10 @@ class Material:
 
 
 Forge = Callable[[Material], str]
+TYPES_UNDECLARED = "the target does not declare which types of token it takes"
+NOTHING: frozenset[Need] = frozenset()
+FROM_GENUINE = frozenset({Need.GENUINE})
+BY_SIGNER = frozenset({Need.GENUINE, Need.SIGNER})
 ANY = frozenset(Subject)
 TOKENS = frozenset({Subject.ACCESS_TOKEN})
 NAMING_KEYS = ANY - {Subject.PROOF}  # a proof brings its key with it
@@ -122,7 +129,7 @@ class Case:
     reason: Reason | None = None
     severity: Severity = Severity.HIGH
     fits: frozenset[Subject] = ANY
-    needs: frozenset[Need] = frozenset({Need.GENUINE})
+    needs: frozenset[Need] = FROM_GENUINE
     carrier: Carrier = Carrier.HEADER
     room: str = ""
     settled_by: str = ""
@@ -137,9 +144,11 @@ class Case:
         """Why either verdict is right for this target; empty where only one is."""
         return "" if self.settled_by and getattr(material, self.settled_by) else self.room
 
-    def missing(self, *, signer: bool, genuine: bool, jwks: bool) -> Need | None:
-        """What this case needs and is not to be had."""
-        have = {Need.SIGNER: signer, Need.GENUINE: genuine, Need.JWKS: jwks}
-        return next(
-            (need for need in (Need.GENUINE, Need.JWKS, Need.SIGNER) if need in self.needs and not have[need]), None
-        )
+    def missing(self, material: Material) -> Need | None:
+        """What this case needs and the material has not."""
+        have = {
+            Need.GENUINE: bool(material.genuine),
+            Need.JWKS: bool(material.jwks),
+            Need.SIGNER: material.signer is not None,
+        }
+        return next((need for need, there in have.items() if need in self.needs and not there), None)

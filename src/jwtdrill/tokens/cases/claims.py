@@ -1,24 +1,34 @@
 """Tokens that the issuer's own key signs and that say something wrong: of time, audience, issuer, scope, identity."""
 
+import math
 from collections.abc import Callable
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.cases.case import (
     ASSERTIONS,
+    BY_SIGNER,
     TOKENS,
     Case,
     Forge,
     Material,
-    Need,
     NotApplicableError,
     Severity,
     Subject,
 )
-from jwtdrill.tokens.cases.crafting import DROP, FAR, Members, claims_of, own_header, resealed, with_claims
+from jwtdrill.tokens.cases.crafting import (
+    DROP,
+    FAR,
+    Members,
+    claims_of,
+    compact_json,
+    own_header,
+    resealed,
+    with_claims,
+)
 
 Change = Callable[[int, Members], object]
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
 _ASSERTED = TOKENS | ASSERTIONS  # whatever has an expiry, an issuer and an audience
+_NO_JSON = "RFC 8259 section 6"
 _TIME = "RFC 7519 section 4.1.4 and 2, NumericDate"
 
 
@@ -34,7 +44,7 @@ def _claim(
     fits: frozenset[Subject] = _ASSERTED,
     room: str = "",
 ) -> Case:
-    return Case(name, family, attacks, source, forge, reason, severity, fits, _SIGNED, room=room)
+    return Case(name, family, attacks, source, forge, reason, severity, fits, BY_SIGNER, room=room)
 
 
 def _time(
@@ -43,18 +53,10 @@ def _time(
     return _claim(name, "time", attacks, _TIME, reason, with_claims(**{claim: change}), room=room, **more)  # type: ignore[arg-type]
 
 
-def _raw_number(claim: str, text: str) -> Forge:
+def _overflowing(material: Material) -> str:
     """A number that no JSON writer would write, as it stands."""
-
-    def forge(material: Material) -> str:
-        from jwtdrill.tokens.cases.crafting import compact_json
-
-        raw = compact_json(claims_of(material) | {claim: "@"}).replace(
-            f'"{claim}":"@"'.encode(), f'"{claim}":{text}'.encode()
-        )
-        return resealed(material, own_header(material), raw)
-
-    return forge
+    raw = compact_json(claims_of(material) | {"exp": "@"}).replace(b'"exp":"@"', b'"exp":1e999')
+    return resealed(material, own_header(material), raw)
 
 
 def _audience(
@@ -134,25 +136,23 @@ CASES = (
     _time("exp_list", "a list for an expiry", _NO_NUMBER, lambda now, _: [now + FAR]),
     _time("exp_object", "an object for an expiry", _NO_NUMBER, lambda now, _: {"$gt": now}),
     _time("exp_absent", "no expiry at all", Reason.MISSING_CLAIM, lambda *_: DROP),
-    _claim("exp_nan", "time", "NaN for an expiry", "RFC 8259 section 6", _NO_NUMBER, _raw_number("exp", "NaN")),
+    _claim("exp_nan", "time", "NaN for an expiry", _NO_JSON, _NO_NUMBER, with_claims(exp=lambda *_: math.nan)),
     _claim(
         "exp_infinite",
         "time",
         "Infinity for an expiry",
-        "RFC 8259 section 6",
+        _NO_JSON,
         _NO_NUMBER,
-        _raw_number("exp", "Infinity"),
+        with_claims(exp=lambda *_: math.inf),
     ),
-    _claim(
-        "exp_overflow", "time", "an expiry of 1e999", "RFC 7493 section 2.2", _NO_NUMBER, _raw_number("exp", "1e999")
-    ),
+    _claim("exp_overflow", "time", "an expiry of 1e999", "RFC 7493 section 2.2", _NO_NUMBER, _overflowing),
     _claim(
         "exp_digits",
         "time",
         "an expiry of four thousand digits",
         "RFC 7493 section 2.2",
         _NO_NUMBER,
-        _raw_number("exp", "9" * 4000),
+        with_claims(exp=lambda *_: 10**4000 - 1),
         fits=TOKENS,
     ),
     _claim(
@@ -161,7 +161,7 @@ CASES = (
         "an expiry in the year 292 billion",
         "RFC 7493 section 2.2",
         _NO_NUMBER,
-        _raw_number("exp", str(2**63)),
+        with_claims(exp=lambda *_: 2**63),
         room="the number is too large to be exact, and yet a date in the future",
     ),
     _claim(
@@ -174,14 +174,14 @@ CASES = (
     ),
     _time("nbf_as_string", "a beginning in quotes, and not come yet", _NO_NUMBER, lambda now, _: str(now + FAR), "nbf"),
     _time("nbf_word", "a word for a beginning", _NO_NUMBER, lambda *_: "now", "nbf"),
-    _claim("nbf_nan", "time", "NaN for a beginning", "RFC 8259 section 6", _NO_NUMBER, _raw_number("nbf", "NaN")),
+    _claim("nbf_nan", "time", "NaN for a beginning", _NO_JSON, _NO_NUMBER, with_claims(nbf=lambda *_: math.nan)),
     _claim(
         "nbf_infinite",
         "time",
         "Infinity for a beginning",
-        "RFC 8259 section 6",
+        _NO_JSON,
         _NO_NUMBER,
-        _raw_number("nbf", "Infinity"),
+        with_claims(nbf=lambda *_: math.inf),
     ),
     _claim(
         "issued_in_future",
@@ -206,9 +206,9 @@ CASES = (
         "iat_nan",
         "time",
         "NaN for a time of issue",
-        "RFC 8259 section 6",
+        _NO_JSON,
         _NO_NUMBER,
-        _raw_number("iat", "NaN"),
+        with_claims(iat=lambda *_: math.nan),
         room=_IAT_ROOM,
         severity=Severity.LOW,
     ),

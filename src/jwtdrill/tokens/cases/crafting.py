@@ -7,8 +7,10 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import get_default_algorithms
 
 from jwtdrill.tokens.cases.case import Forge, Material, NotApplicableError
@@ -109,8 +111,7 @@ def with_claims(**changes: Callable[[int, Members], Any]) -> Forge:
     def forge(material: Material) -> str:
         claims = claims_of(material)
         fresh = {name: change(material.at(), claims) for name, change in changes.items()}
-        payload = {name: value for name, value in (claims | fresh).items() if value is not DROP}
-        return resealed(material, own_header(material), payload)
+        return resealed(material, own_header(material), kept(claims | fresh))
 
     return forge
 
@@ -119,16 +120,25 @@ def with_header(**changes: Any) -> Forge:
     """The genuine token signed anew with header parameters changed. DROP removes."""
 
     def forge(material: Material) -> str:
-        header = {name: value for name, value in (own_header(material) | changes).items() if value is not DROP}
-        return resealed(material, header, claims_of(material))
+        return resealed(material, kept(own_header(material) | changes), claims_of(material))
 
     return forge
 
 
 def own_header(material: Material) -> Members:
-    """The genuine header, with the signer's algorithm and kid."""
-    key = signer_of(material).key
-    return header_of(material) | {"alg": key.alg.value, "kid": key.kid}
+    """The genuine header, with the signer's algorithm, and its kid where a kid is named (a proof names none)."""
+    header, key = header_of(material), signer_of(material).key
+    return header | {"alg": key.alg.value} | ({"kid": key.kid} if "kid" in header else {})
+
+
+def kept(members: Mapping[str, Any]) -> Members:
+    """The members without those to drop."""
+    return {name: value for name, value in members.items() if value is not DROP}
+
+
+def genuine(material: Material) -> str:
+    """The genuine token as it is: what is done with it makes the case."""
+    return material.genuine
 
 
 class _Drop:
@@ -148,8 +158,6 @@ def stranger(alg: Algorithm, name: str = "stranger") -> SigningKey:
 
 def public_pem(jwk: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """A published key as PEM and as DER (SubjectPublicKeyInfo)."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     key = public_key(jwk)
     return (
         key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
@@ -159,8 +167,6 @@ def public_pem(jwk: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 def public_key(jwk: Mapping[str, Any]) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
     """A published key. Raises NotApplicableError for one of another kind."""
-    import jwt
-
     try:
         key = jwt.PyJWK({name: value for name, value in jwk.items() if name != "alg"}, _fitting(jwk)).key
     except (jwt.PyJWTError, ValueError, KeyError):

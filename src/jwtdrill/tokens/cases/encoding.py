@@ -7,6 +7,9 @@ from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.cases.case import (
     ANY,
     ASSERTIONS,
+    BY_SIGNER,
+    FROM_GENUINE,
+    NOTHING,
     TOKENS,
     Case,
     Forge,
@@ -30,7 +33,6 @@ from jwtdrill.tokens.cases.crafting import (
     signing_with,
 )
 
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
 _SOON = 300  # seconds
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -146,20 +148,19 @@ def _form(
     severity: Severity = Severity.LOW,
     room: str = "",
     fits: frozenset[Subject] = ANY,
-    needs: frozenset[Need] = frozenset({Need.GENUINE}),
+    needs: frozenset[Need] = FROM_GENUINE,
 ) -> Case:
     return Case(name, "form", attacks, source, forge, Reason.MALFORMED, severity, fits, needs, room=room)
 
 
 def _signed_form(name: str, attacks: str, forge: Forge, source: str = "RFC 7519 section 7.2", room: str = "") -> Case:
-    return _form(name, attacks, forge, source, room=room, needs=_SIGNED)
+    return _form(name, attacks, forge, source, room=room, needs=BY_SIGNER)
 
 
 def _malleable(name: str, attacks: str, change: Callable[[str, str, str], str], room: str = "") -> Case:
     return _form(name, attacks, _parts(change), "RFC 7515 section 2 and 5.2", room=room)
 
 
-_NOTHING: frozenset[Need] = frozenset()
 _LENIENT = "the bytes are the same, and only who takes the text for the token's name is hurt"
 
 CASES = (
@@ -167,11 +168,11 @@ CASES = (
     _form("one_part", "a header alone", _parts(lambda h, _p, _s: h)),
     _form("four_parts", "a part more", _parts(lambda h, p, s: f"{h}.{p}.{s}.{s}")),
     _form("five_parts", "five parts, as encryption has", _parts(lambda h, p, s: f"{h}.{p}.{s}.{p}.{s}")),
-    _form("dots_alone", "two dots and nothing else", lambda _: "..", needs=_NOTHING),
-    _form("one_dot", "one dot", lambda _: ".", needs=_NOTHING),
-    _form("garbage", "a word", lambda _: "not-a-token", needs=_NOTHING),
-    _form("null_word", "the word null, as scripts send it", lambda _: "null", needs=_NOTHING),
-    _form("undefined_word", "the word undefined, as scripts send it", lambda _: "undefined", needs=_NOTHING),
+    _form("dots_alone", "two dots and nothing else", lambda _: "..", needs=NOTHING),
+    _form("one_dot", "one dot", lambda _: ".", needs=NOTHING),
+    _form("garbage", "a word", lambda _: "not-a-token", needs=NOTHING),
+    _form("null_word", "the word null, as scripts send it", lambda _: "null", needs=NOTHING),
+    _form("undefined_word", "the word undefined, as scripts send it", lambda _: "undefined", needs=NOTHING),
     _form("dot_before", "a dot before", _whole(lambda token: f".{token}")),
     _form("dot_after", "a dot after", _whole(lambda token: f"{token}.")),
     _form("header_empty", "an empty header", _parts(lambda _h, p, s: f".{p}.{s}")),
@@ -258,7 +259,7 @@ CASES = (
         _alg_twice,
         Reason.MALFORMED,
         Severity.LOW,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="a parser may take the last of two members; that both be refused is the other way",
     ),
     Case(
@@ -270,7 +271,7 @@ CASES = (
         Reason.EXPIRED,
         Severity.MEDIUM,
         fits=TOKENS | ASSERTIONS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
     ),
     Case(
         "aud_twice",
@@ -283,7 +284,7 @@ CASES = (
         Reason.WRONG_AUDIENCE,
         Severity.MEDIUM,
         fits=TOKENS | ASSERTIONS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
     ),
     Case(
         "iss_twice",
@@ -296,7 +297,7 @@ CASES = (
         Reason.WRONG_ISSUER,
         Severity.MEDIUM,
         fits=TOKENS | ASSERTIONS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
     ),
     Case(
         "exp_twice_last_good",
@@ -307,7 +308,7 @@ CASES = (
         Reason.MALFORMED,
         Severity.MEDIUM,
         fits=TOKENS | ASSERTIONS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="a parser may take the last of two members; that both be refused is the other way",
     ),
 )

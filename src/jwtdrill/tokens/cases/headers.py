@@ -4,7 +4,16 @@ import hashlib
 import hmac
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import NAMING_KEYS, TOKENS, Case, Forge, Material, Need, Severity
+from jwtdrill.tokens.cases.case import (
+    BY_SIGNER,
+    NAMING_KEYS,
+    TOKENS,
+    TYPES_UNDECLARED,
+    Case,
+    Forge,
+    Material,
+    Severity,
+)
 from jwtdrill.tokens.cases.crafting import (
     claims_of,
     header_of,
@@ -17,7 +26,6 @@ from jwtdrill.tokens.cases.crafting import (
 )
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
 _EMBEDDED = (Algorithm.RS256, Algorithm.PS256, Algorithm.ES256, Algorithm.ES384, Algorithm.EDDSA)
 
 
@@ -119,7 +127,7 @@ def _crit(name: str, attacks: str, crit: object, **more: object) -> Case:
         with_header(crit=crit, **more),
         Reason.MALFORMED,
         Severity.MEDIUM,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
     )
 
 
@@ -138,7 +146,7 @@ def _kid_case(
     )
 
 
-def _typ_case(name: str, typ: str, attacks: str, room: str = "") -> Case:
+def _typ_case(name: str, typ: str, attacks: str) -> Case:
     return Case(
         f"typ_{name}",
         "token_type",
@@ -148,14 +156,13 @@ def _typ_case(name: str, typ: str, attacks: str, room: str = "") -> Case:
         Reason.MALFORMED,
         Severity.MEDIUM,
         fits=TOKENS,
-        needs=_SIGNED,
-        room=room,
+        needs=BY_SIGNER,
+        room=TYPES_UNDECLARED,
         settled_by="types",
     )
 
 
 _UNKNOWN: dict[str, object] = {"x-unknown": 1}
-_UNDECLARED = "the target does not declare which types of token it takes"
 
 CASES = (
     *(
@@ -272,7 +279,7 @@ CASES = (
         _unencoded,
         Reason.MALFORMED,
         Severity.MEDIUM,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
     ),
     Case(
         "b64_false_without_crit",
@@ -282,14 +289,14 @@ CASES = (
         with_header(b64=False),
         Reason.MALFORMED,
         Severity.LOW,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="who does not know RFC 7797 ignores the member, as RFC 7515 section 4 says",
     ),
-    _typ_case("id_token", "id_token+jwt", "an ID token for an access token", _UNDECLARED),
-    _typ_case("logout_token", "logout+jwt", "a logout token for an access token", _UNDECLARED),
-    _typ_case("security_event", "secevent+jwt", "a security event for an access token", _UNDECLARED),
-    _typ_case("dpop_proof", "dpop+jwt", "a DPoP proof for an access token", _UNDECLARED),
-    _typ_case("introspection", "token-introspection+jwt", "an introspection response for an access token", _UNDECLARED),
+    _typ_case("id_token", "id_token+jwt", "an ID token for an access token"),
+    _typ_case("logout_token", "logout+jwt", "a logout token for an access token"),
+    _typ_case("security_event", "secevent+jwt", "a security event for an access token"),
+    _typ_case("dpop_proof", "dpop+jwt", "a DPoP proof for an access token"),
+    _typ_case("introspection", "token-introspection+jwt", "an introspection response for an access token"),
     Case(
         "typ_undeclared_jwt",
         "token_type",
@@ -299,7 +306,7 @@ CASES = (
         Reason.MALFORMED,
         Severity.MEDIUM,
         fits=TOKENS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="the target does not declare that it takes RFC 9068 tokens alone",
         settled_by="strict_types",
     ),
@@ -312,7 +319,7 @@ CASES = (
         Reason.MALFORMED,
         Severity.LOW,
         fits=TOKENS,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="who does not look at typ does not see it",
         settled_by="types",
     ),

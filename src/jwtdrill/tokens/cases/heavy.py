@@ -4,8 +4,12 @@ import json
 import secrets
 import zlib
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import ANY, TOKENS, Case, Forge, Material, Need, Severity
+from jwtdrill.tokens.cases.case import ANY, BY_SIGNER, NOTHING, TOKENS, Case, Forge, Material, Need, Severity
 from jwtdrill.tokens.cases.crafting import (
     claims_of,
     compact_json,
@@ -18,8 +22,6 @@ from jwtdrill.tokens.cases.crafting import (
     segments,
 )
 
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
-_NOTHING: frozenset[Need] = frozenset()
 _KIB = 1024
 _SIZES = (8, 16, 32, 64, 256, 1024)
 _DEPTH = 3000  # under the 8 KiB that servers allow a header, and over what recursive parsers bear
@@ -90,10 +92,6 @@ def _wrapped_unsigned(material: Material) -> str:
 
 
 def _sealed_for(material: Material, content: bytes, more: dict[str, object]) -> str:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     jwk = published(material, "RSA")
     key = public_key(jwk)
     assert isinstance(key, rsa.RSAPublicKey)
@@ -139,7 +137,7 @@ CASES = (
         _deep_claims,
         Reason.MALFORMED,
         Severity.LOW,
-        needs=_SIGNED,
+        needs=BY_SIGNER,
         room="a parser may set a limit to depth, and may set none",
     ),
     Case(
@@ -159,14 +157,14 @@ CASES = (
         _many_dots,
         Reason.MALFORMED,
         Severity.HIGH,
-        needs=_NOTHING,
+        needs=NOTHING,
     ),
     _encrypted_case(
         "jwe_slow_key",
         "a key derivation of two billion rounds",
         "RFC 8725 section 3.15, CVE-2023-51775",
         _slow_key,
-        _NOTHING,
+        NOTHING,
     ),
     _encrypted_case(
         "jwe_bomb",

@@ -1,7 +1,7 @@
 """One and the same token before and after: its use, its revocation, its expiry. Caches of verdicts live longer."""
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import TOKENS, Case, History, Material, Need, NotApplicableError, Severity
+from jwtdrill.tokens.cases.case import BY_SIGNER, TOKENS, Case, History, Material, NotApplicableError, Severity
 from jwtdrill.tokens.cases.crafting import claims_of, with_claims
 
 _BRIEF = 2  # seconds that a token lasts which is waited out
@@ -51,7 +51,7 @@ CASES = (
         Reason.EXPIRED,
         Severity.HIGH,
         TOKENS,
-        frozenset({Need.GENUINE, Need.SIGNER}),
+        BY_SIGNER,
         history=History.EXPIRED,
     ),
 )

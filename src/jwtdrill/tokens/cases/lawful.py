@@ -1,13 +1,31 @@
 """Good tokens in their lawful varieties: a verifier that refuses one of these refuses a user."""
 
-from jwtdrill.tokens.cases.case import ANY, TOKENS, Carrier, Case, Forge, Material, Need, NotApplicableError, Subject
-from jwtdrill.tokens.cases.crafting import DROP, Members, claims_of, own_header, resealed, with_claims, with_header
+import json
 
-_SIGNED = frozenset({Need.GENUINE, Need.SIGNER})
-
-
-def _valid(material: Material) -> str:
-    return material.genuine
+from jwtdrill.tokens.cases.case import (
+    ANY,
+    BY_SIGNER,
+    FROM_GENUINE,
+    TOKENS,
+    TYPES_UNDECLARED,
+    Carrier,
+    Case,
+    Forge,
+    Material,
+    Need,
+    NotApplicableError,
+    Subject,
+)
+from jwtdrill.tokens.cases.crafting import (
+    DROP,
+    Members,
+    claims_of,
+    genuine,
+    own_header,
+    resealed,
+    with_claims,
+    with_header,
+)
 
 
 def _without_kid(material: Material) -> str:
@@ -25,13 +43,8 @@ def _of_type(typ: str) -> Forge:
     return forge
 
 
-def _fraction(now: int, claims: Members) -> float:  # noqa: ARG001
-    return now + 300.5
-
-
-def _long_kept(material: Material) -> str:
-    """A little past its expiry by a clock that is a second ahead of ours: within any leeway but none."""
-    return with_claims(nbf=lambda now, _: now, iat=lambda now, _: now)(material)
+def _now(now: int, _: Members) -> int:
+    return now
 
 
 def _reordered(material: Material) -> str:
@@ -40,8 +53,6 @@ def _reordered(material: Material) -> str:
 
 
 def _spaced(material: Material) -> str:
-    import json
-
     return resealed(material, own_header(material), json.dumps(claims_of(material), indent=2).encode())
 
 
@@ -55,7 +66,7 @@ def _lawful(
     room: str = "",
     settled_by: str = "",
     carrier: Carrier = Carrier.HEADER,
-    needs: frozenset[Need] = _SIGNED,
+    needs: frozenset[Need] = BY_SIGNER,
 ) -> Case:
     return Case(
         name,
@@ -71,18 +82,28 @@ def _lawful(
     )
 
 
-_UNDECLARED = "the target does not declare which types of token it takes"
+def _typed(name: str, typ: str, source: str, what: str = "") -> Case:
+    return _lawful(
+        f"good_typ_{name}",
+        f"nothing: {what or f'typ {typ}'}",
+        source,
+        _of_type(typ),
+        fits=TOKENS,
+        room=TYPES_UNDECLARED,
+        settled_by="types",
+    )
+
 
 CASES = (
-    _lawful("valid", "nothing: as the issuer gave it", "RFC 7519 section 7.2", _valid, needs=frozenset({Need.GENUINE})),
+    _lawful("valid", "nothing: as the issuer gave it", "RFC 7519 section 7.2", genuine, needs=FROM_GENUINE),
     _lawful(
         "good_scheme_lower_case",
         "nothing: the scheme's name in lower case",
         "RFC 9110 section 11.1",
-        _valid,
+        genuine,
         fits=TOKENS,
         carrier=Carrier.LOWER_CASE_SCHEME,
-        needs=frozenset({Need.GENUINE}),
+        needs=FROM_GENUINE,
     ),
     _lawful(
         "good_aud_array",
@@ -117,10 +138,12 @@ CASES = (
         "good_exp_fraction",
         "nothing: an expiry with a fraction",
         "RFC 7519 section 2, NumericDate",
-        with_claims(exp=_fraction),
+        with_claims(exp=lambda now, _: now + 300.5),
     ),
     _lawful("good_without_nbf", "nothing: no nbf", "RFC 7519 section 4.1.5", with_claims(nbf=lambda *_: DROP)),
-    _lawful("good_just_now", "nothing: issued this very second", "RFC 7519 section 4.1.6", _long_kept),
+    _lawful(
+        "good_just_now", "nothing: issued this very second", "RFC 7519 section 4.1.6", with_claims(nbf=_now, iat=_now)
+    ),
     _lawful("good_reordered", "nothing: claims in another order", "RFC 8259 section 4", _reordered),
     _lawful("good_spaced", "nothing: JSON with white space", "RFC 8259 section 2", _spaced),
     _lawful(
@@ -129,33 +152,9 @@ CASES = (
         "RFC 8259 section 7",
         lambda material: resealed(material, own_header(material), _escaped(claims_of(material))),
     ),
-    _lawful(
-        "good_typ_at_jwt",
-        "nothing: typ at+jwt",
-        "RFC 9068 section 2.1",
-        _of_type("at+jwt"),
-        fits=TOKENS,
-        room=_UNDECLARED,
-        settled_by="types",
-    ),
-    _lawful(
-        "good_typ_application_at_jwt",
-        "nothing: typ application/at+jwt",
-        "RFC 9068 section 2.1",
-        _of_type("application/at+jwt"),
-        fits=TOKENS,
-        room=_UNDECLARED,
-        settled_by="types",
-    ),
-    _lawful(
-        "good_typ_jwt",
-        "nothing: typ JWT",
-        "RFC 7519 section 5.1",
-        _of_type("JWT"),
-        fits=TOKENS,
-        room=_UNDECLARED,
-        settled_by="types",
-    ),
+    _typed("at_jwt", "at+jwt", "RFC 9068 section 2.1"),
+    _typed("application_at_jwt", "application/at+jwt", "RFC 9068 section 2.1"),
+    _typed("jwt", "JWT", "RFC 7519 section 5.1"),
     _lawful(
         "good_typ_absent",
         "nothing: no typ",
@@ -164,15 +163,7 @@ CASES = (
         fits=TOKENS,
         room="RFC 9068 wants one, RFC 7519 does not",
     ),
-    _lawful(
-        "good_typ_upper_case",
-        "nothing: typ in upper case, for media types have none",
-        "RFC 2045 section 5.1",
-        _of_type("AT+JWT"),
-        fits=TOKENS,
-        room=_UNDECLARED,
-        settled_by="types",
-    ),
+    _typed("upper_case", "AT+JWT", "RFC 2045 section 5.1", "typ in upper case, for media types have none"),
     _lawful(
         "good_scope_of_many",
         "nothing: the scope among others",
@@ -199,8 +190,6 @@ def _audience(claims: Members) -> object:
 
 
 def _escaped(claims: Members) -> bytes:
-    import json
-
     def letters(text: str) -> str:
         return "".join(f"\\u{ord(letter):04x}" for letter in text)
 
