@@ -187,7 +187,4 @@ def signer_of(target: Target) -> Minter | None:
     if not target.signer:
         return None
     signer = target.signer[0]
-    try:
-        return Minter(SigningKey.from_pem(target.read(signer.key), signer.alg, signer.kid))
-    except BadInputError as error:
-        raise BadInputError(f"{target.path}: signer {signer.kid}: {error}") from None
+    return Minter(target.signing_key(f"signer {signer.kid}", signer.key, signer.alg, signer.kid))

@@ -5,12 +5,11 @@ from typing import Any
 
 import jwt
 
-from jwtdrill.tokens.reading import claims_of
+from jwtdrill.tokens.reading import claims_of, numeric_date
 from jwtdrill.verify.proof import UsedOnce
 
 _LONGEST = 600  # seconds that an assertion may last
 _LONGEST_JTI = 256
-_LATEST = 2**53  # the last whole second that every JSON reader holds exactly
 
 
 class AssertionRefused(ValueError):  # noqa: N818 - an answer, not a fault of ours
@@ -66,11 +65,10 @@ class AssertionChecker:
         return claimed, claims["sub"]
 
     def _check_times(self, claims: Mapping[str, Any], now: float) -> None:
-        times = [claims["exp"], claims["iat"], claims.get("nbf", claims["iat"])]
-        for value in times:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LATEST:
-                raise AssertionRefused("the assertion's times are no numbers")
-        expires, issued, not_before = times
+        expires, issued = numeric_date(claims["exp"]), numeric_date(claims["iat"])
+        not_before = numeric_date(claims.get("nbf", claims["iat"]))
+        if expires is None or issued is None or not_before is None:
+            raise AssertionRefused("the assertion's times are no numbers")
         if expires + self._leeway <= now:
             raise AssertionRefused("the assertion has expired")
         if max(issued, not_before) - self._leeway > now:

@@ -26,13 +26,12 @@ from jwtdrill.lab.assertions import AssertionChecker, AssertionRefused
 from jwtdrill.lab.keyring import Keyring
 from jwtdrill.lab.settings import ClientSettings, IssuerSettings
 from jwtdrill.tokens.minter import Claims, Minter
-from jwtdrill.tokens.reading import claims_of, kid_of
+from jwtdrill.tokens.reading import claims_of, kid_of, numeric_date
 from jwtdrill.verify.keyset import TrustedKey, parse_keyset, select
 
 GRANT_TYPES = (CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE, REFRESH_TOKEN)
 OFFLINE = "offline_access"
 _MOST_FAMILIES = 100_000
-_LATEST = 2**53  # the last whole second that every JSON reader holds exactly
 _REFRESH_LIFETIME = 3600.0  # seconds
 
 
@@ -210,10 +209,10 @@ class Grants:
 
     def _in_time(self, claims: Mapping[str, Any]) -> bool:
         now, leeway = self._now(), self._settings.leeway
-        times = (claims.get("exp"), claims.get("nbf", 0), claims.get("iat", 0))
-        if any(isinstance(t, bool) or not isinstance(t, int | float) or not abs(t) < _LATEST for t in times):
+        expires, begins, issued = (numeric_date(claims.get(name, 0)) for name in ("exp", "nbf", "iat"))
+        if expires is None or begins is None or issued is None:
             return False
-        return bool(claims["exp"] > now and max(times[1:]) - leeway <= now)
+        return expires > now and max(begins, issued) - leeway <= now
 
     def _refreshed(self, bearing: Bearing) -> _Granted:
         client = self.authenticate(bearing)

@@ -3,8 +3,9 @@
 A locustfile takes one, adds a task, and says what it asks. `impossible` says why a target cannot be asked so.
 """
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import gevent
@@ -22,8 +23,7 @@ from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
 from jwtdrill.load.run import Run
 from jwtdrill.load.users import Client, TokenHolder
 from jwtdrill.load.verdict import VALID
-from jwtdrill.target.model import Foreign, Target
-from jwtdrill.tokens.keys import SigningKey
+from jwtdrill.target.model import Target
 from jwtdrill.tokens.minter import Claims, Minter
 
 REVOKED, REUSED = "revoked", "refresh_reused"
@@ -53,12 +53,11 @@ class BrokeredClient(Client):
     """Brings a foreign issuer's token and gets a local one; each client is a subject of its own."""
 
     abstract = True
-    _numbers: ClassVar[list[int]] = [0]
+    _numbers: ClassVar[Iterator[int]] = itertools.count(1)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._numbers[0] += 1
-        self._subject = f"subject-{self._numbers[0]}"
+        self._subject = f"subject-{next(self._numbers)}"
         self.brokering = Broker(self.shared.client_credentials.identity)
         self._mint = foreign_tokens(self.shared.target)
 
@@ -173,14 +172,16 @@ class Revoker(Introspecter):
         Only the last look is counted as a call: until then either verdict is right.
         """
         began = time.monotonic()
-        while time.monotonic() - began < _LONGEST_LOOK:
-            if call.judge(self.sender.send(call.request(token))).verdict is Verdict.REJECTED:
-                self.tell(f"revoked {call.resource.label}", time.monotonic() - began)
-                self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
-                return time.monotonic() - began
+        while not (refused := call.judge(self.sender.send(call.request(token))).verdict is Verdict.REJECTED):
+            if time.monotonic() - began > _LONGEST_LOOK:
+                break
             gevent.sleep(_LOOK)
+        seconds = time.monotonic() - began
         self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
-        return None
+        if not refused:
+            return None
+        self.tell(f"revoked {call.resource.label}", seconds)
+        return seconds
 
     def tell(self, name: str, seconds: float) -> None:
         """Show a time beside the requests in Locust's own statistics."""
@@ -275,18 +276,10 @@ def foreign_tokens(target: Target) -> Callable[[str, str], str]:
         assert foreign.token is not None
         ready = target.read(foreign.token).decode("ascii", "replace").strip()
         return lambda _subject, _audience: ready
-    minter = Minter(_foreign_key(target, foreign), typ="JWT")
+    minter = Minter(target.signing_key("foreign", foreign.key, foreign.alg, foreign.kid), typ="JWT")
 
     def mint(subject: str, audience: str) -> str:
         claims = Claims.lasting(ASSERTION_LIFETIME, now=time.time(), iss=foreign.issuer, sub=subject, aud=audience)
         return minter.mint(claims)
 
     return mint
-
-
-def _foreign_key(target: Target, foreign: Foreign) -> SigningKey:
-    assert foreign.key is not None
-    try:
-        return SigningKey.from_pem(target.read(foreign.key), foreign.alg, foreign.kid)
-    except BadInputError as error:
-        raise BadInputError(f"{target.path}: foreign: {error}") from None

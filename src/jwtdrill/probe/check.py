@@ -16,6 +16,7 @@ from jwtdrill.catalog.verdicts import Verdict, held
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.introspection import Introspection
+from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer
 from jwtdrill.probe.certificates import certificate
 from jwtdrill.probe.genuine import TokenSource
@@ -163,8 +164,6 @@ class _Preflight:
         return first
 
     async def _token(self, client: httpx.AsyncClient, described: Client, endpoints: Endpoints, flow: str) -> str:
-        from jwtdrill.flows.proof import Prover
-
         identity = ClientIdentity(described, self._target, endpoints)
         if flow == ClientCredentials.name:
             prover = Prover() if described.dpop else None
@@ -214,10 +213,8 @@ class _Preflight:
         flow = Introspection(ClientIdentity(self._target.client[0], self._target, endpoints), endpoints.introspection)
         good = flow.judge(await send(client, flow.request(token)))
         bad = flow.judge(await send(client, flow.request("not-a-token")))
-        name, seen = (
-            "introspection tells good from bad",
-            f"good: {good.remark or 'active'}, bad: {bad.remark or bad.verdict}",
-        )
+        name = "introspection tells good from bad"
+        seen = f"good: {good.remark or 'active'}, bad: {bad.remark or bad.verdict}"
         if good.verdict is Verdict.ERRORED:
             self._note([unknown(name, seen, "see whether this issuer introspects such tokens, and for this client")])
             return

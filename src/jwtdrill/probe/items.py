@@ -13,7 +13,7 @@ from typing import Any
 from jwtdrill.probe.certificates import Certificate
 from jwtdrill.target.documents import Document
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.reading import claims_of, kid_of
+from jwtdrill.tokens.reading import claims_of, kid_of, numeric_date
 
 _LEAST_DAYS = 14
 _MOST_SKEW = 2.0  # seconds
@@ -149,7 +149,7 @@ def claims_items(token: str, target: Target, kids: set[str]) -> list[Item]:
     claims = claims_of(token)
     if claims is None:
         return [unknown(name, "the token is opaque: only its issuer can read it")]
-    lifetime = _number(claims.get("exp")) - _number(claims.get("iat"))
+    lifetime = (numeric_date(claims.get("exp")) or 0.0) - (numeric_date(claims.get("iat")) or 0.0)
     audiences = {resource.audience for resource in target.resource}
     said = claims.get("aud")
     named = set(said) if isinstance(said, list) else {said}
@@ -210,7 +210,3 @@ def _is_here(host: str) -> bool:
 def _bits(key: Mapping[str, Any]) -> int:
     modulus = key.get("n")
     return len(modulus.rstrip("=")) * 6 // 8 * 8 if isinstance(modulus, str) else 0
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

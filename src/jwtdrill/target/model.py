@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.target.reference import Reference, read_reference
-from jwtdrill.tokens.keys import Algorithm
+from jwtdrill.tokens.keys import Algorithm, SigningKey
 
 
 def _check_url(text: str) -> str:
@@ -235,6 +235,13 @@ class Target(_Table):
     def read(self, reference: str) -> bytes:
         """What a reference of this file stands for. Raises BadInputError."""
         return read_reference(reference, self._path.parent)
+
+    def signing_key(self, what: str, reference: str, alg: Algorithm, kid: str | None) -> SigningKey:
+        """The key that a reference of this file stands for. Raises BadInputError that says what it is the key of."""
+        try:
+            return SigningKey.from_pem(self.read(reference), alg, kid)
+        except BadInputError as error:
+            raise BadInputError(f"{self._path}: {what}: {error}") from None
 
     def require_clients(self) -> tuple[Client, ...]:
         """The clients. Raises BadInputError when there is none."""

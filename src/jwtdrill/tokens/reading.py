@@ -5,6 +5,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
+_EXACT = 2**53  # the first whole second that not every JSON reader holds exactly
+
 
 def kid_of(token: str) -> str:
     """The kid that its header names; empty for a token that is no JWT or names none."""
@@ -14,6 +16,13 @@ def kid_of(token: str) -> str:
 def claims_of(token: str) -> dict[str, Any] | None:
     """Its claims; None where there are none that can be read."""
     return json_object(token.split(".", 2)[1]) if token.count(".") == 2 else None
+
+
+def numeric_date(value: object) -> float | None:
+    """The seconds of a NumericDate (RFC 7519 section 2); None for what is none, and from where floats are not exact."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _EXACT:
+        return None
+    return value
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,6 @@
 import heapq
 import hmac
 import json
-import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from jwt.utils import base64url_encode
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.digests import access_token_hash, thumbprint
-from jwtdrill.tokens.reading import json_object
+from jwtdrill.tokens.reading import json_object, numeric_date
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.keyset import parse_key
 
@@ -111,9 +110,8 @@ class ProofChecker:
             raise _invalid("it is made for another method")
         if not _same_place(claims.get("htu"), url):
             raise _invalid("it is made for another URL")
-        issued = claims.get("iat")
-        now = self._clock()
-        if isinstance(issued, bool) or not isinstance(issued, int | float) or not math.isfinite(_float(issued)):
+        issued, now = numeric_date(claims.get("iat")), self._clock()
+        if issued is None:
             raise _invalid("iat is not a NumericDate")
         if abs(now - issued) > self._leeway:
             raise _invalid("it was made too long ago, or is yet to be made")
@@ -170,13 +168,6 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
     except ValueError:
         return "", "", None, ""
     return parts.scheme.lower(), (parts.hostname or "").lower(), port, parts.path or "/"
-
-
-def _float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
 
 
 def _invalid(detail: str) -> VerificationError:
