@@ -115,7 +115,7 @@ def _show(assault: "Assault", target: str) -> None:
     from jwtdrill.probe.attack import Outcome
     from jwtdrill.probe.findings import in_order, not_run, odd_challenges, repeat
 
-    bad = in_order([attempt for attempt in assault.attempts if attempt.outcome.bad])
+    bad = in_order(assault.bad)
     if bad:
         table(
             "Findings",

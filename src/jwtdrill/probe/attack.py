@@ -85,6 +85,11 @@ class Assault:
         return [attempt for attempt in self.attempts if attempt.outcome in outcomes]
 
     @property
+    def bad(self) -> list[Attempt]:
+        """Those in which the target did what it must not."""
+        return [attempt for attempt in self.attempts if attempt.outcome.bad]
+
+    @property
     def untold(self) -> dict[str, str]:
         """Places of which nothing is known, and why."""
         return {attempt.place: attempt.note for attempt in reversed(self.of(Outcome.CANNOT_TELL))}
@@ -92,7 +97,7 @@ class Assault:
     @property
     def held(self) -> bool:
         """Whether every place was seen to do right."""
-        return not any(attempt.outcome.bad for attempt in self.attempts) and not self.untold
+        return not self.bad and not self.untold
 
     def tallies(self) -> list[dict[str, Any]]:
         """Counts as in a load run."""

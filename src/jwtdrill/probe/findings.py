@@ -25,7 +25,7 @@ def to_json(assault: Assault, target: str) -> dict[str, Any]:
     return {
         "held": assault.held,
         "seconds": round(assault.seconds, 2),
-        "findings": [_entry(a, target) for a in in_order([a for a in assault.attempts if a.outcome.bad])],
+        "findings": [_entry(a, target) for a in in_order(assault.bad)],
         "cannot_tell": assault.untold,
         "remarks": [_entry(a, target) for a in in_order(assault.of(Outcome.REMARK))],
         "not_run": [{"resource": a.place, "case": a.case.id, "reason": a.note} for a in assault.of(Outcome.NOT_RUN)],
