@@ -179,7 +179,7 @@ def _told(target: Target, endpoint: str) -> dict[str, str]:
         "ENDPOINT": endpoint,
         "AUDIENCE": target.issuer.url,
         "CLIENT": client.id,
-        "KEY": str(target.path.parent / "keys/client.pem"),
+        "KEY": str(target.path.parent / "keys/orders-client.pem"),
         "ALG": client.alg.value,
         "KID": client.kid or "",
     }

@@ -6,8 +6,8 @@ locust -f loadtests/issuance.py --target lab --throughput 5 -u 20 JwtBearerIssua
 
 from locust import task
 
-from jwtdrill.load.run import Run
-from jwtdrill.load.users import Client
+from jwtdrill.load.users import NO_KEY, Client
+from jwtdrill.target.model import Client as Described
 
 
 class ClientCredentialsIssuance(Client):
@@ -16,19 +16,20 @@ class ClientCredentialsIssuance(Client):
     @task
     def client_credentials(self) -> None:
         """A token in its own name (RFC 6749 section 4.4)."""
-        self.ask(self.shared.client_credentials)
+        self.ask(self.asking)
 
 
 class JwtBearerIssuance(Client):
-    """A client that has an assertion exchanged each time."""
+    """A client that has an assertion exchanged each time, about itself or about a subject of its own."""
+
+    wanted = NO_KEY
 
     @classmethod
-    def impossible(cls, run: Run) -> str:
+    def suits(cls, client: Described) -> bool:
         """Without a key there is nothing to sign with."""
-        return "" if run.jwt_bearer is not None else "the first [[client]] has no key"
+        return super().suits(client) and client.signs
 
     @task
     def jwt_bearer(self) -> None:
         """A token for an assertion (RFC 7523 section 2.1)."""
-        assert self.shared.jwt_bearer is not None
-        self.ask(self.shared.jwt_bearer)
+        self.ask(self.asserting)

@@ -30,7 +30,7 @@ class Revoking(Revoker):
     @task
     def end(self) -> None:
         """Revoke a fresh token; the issuer must call it inactive at once, and a resource soon."""
-        granted = self.ask(self.shared.client_credentials)
+        granted = self.ask(self.asking)
         if granted is None:
             return
         self.revoke(granted.token)

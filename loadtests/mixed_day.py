@@ -37,7 +37,7 @@ class Job(Client):
     @task
     def begin(self) -> None:
         """A token by client_credentials."""
-        self.ask(self.shared.client_credentials)
+        self.ask(self.asking)
 
 
 class Mobile(Refresher):

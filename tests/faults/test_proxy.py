@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,11 +13,15 @@ import httpx
 import pytest
 
 from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.faults.agent import EdgeSettings
 from jwtdrill.faults.fault import Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.proxy import Route
 from jwtdrill.faults.registry import make_fault
 from jwtdrill.processes.supervisor import free_port
+from jwtdrill.target.load import present
+from jwtdrill.tokens.certificates import issued, self_signed
+from jwtdrill.verify.certificate import forwarded
 
 OLD, NEW = {"kid": "old", "kty": "EC"}, {"kid": "new", "kty": "EC"}
 
@@ -320,3 +326,57 @@ def test_a_route_that_is_not_proxied_is_one_line() -> None:
             await applied(Site({}, {}, None), "jwks.status", {})
 
     asyncio.run(main())
+
+
+def test_an_edge_tells_the_upstream_which_certificate_was_shown_and_lets_nobody_else_say_so(tmp_path: Path) -> None:
+    """RFC 9440 section 2.4: what a client itself says of a certificate never arrives."""
+    authority, told = self_signed("authority", authority=True), []
+    device = issued("device", authority)
+    (tmp_path / "server.pem").write_bytes(issued("127.0.0.1", authority).pem)
+    (tmp_path / "authority.pem").write_bytes(authority.certificate_pem)
+    (tmp_path / "secret").write_text("between us")
+    files = (tmp_path / name for name in ("server.pem", "authority.pem", "secret"))
+    edge = EdgeSettings(*map(str, files)).edge()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    def trusting(pem: bytes = b"") -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
+        if pem:
+            present(context, pem)
+        return context
+
+    async def main() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        route = Route("edge", free_port(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", edge)
+        await route.open()
+        lies = {name.decode(): value.decode() for name, value in forwarded(device.der, "between us")}
+        for context in (trusting(device.pem), trusting()):
+            async with httpx.AsyncClient(verify=context) as client:
+                assert (await client.get(f"https://127.0.0.1:{route.port}/", headers=lies)).status_code == 200
+        async with httpx.AsyncClient(verify=trusting(self_signed("device").pem)) as client:
+            with pytest.raises((httpx.HTTPError, ssl.SSLError)):
+                await client.get(f"https://127.0.0.1:{route.port}/")
+        await route.close()
+        server.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    shown, without = told
+    name, value = forwarded(device.der, "between us")[0]
+    assert shown.count(name + b": " + value) == 1
+    assert b"client-cert" not in without
+    assert b"between us" not in without
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
+    """Nagle's algorithm would hold back the body for 40 ms where the client delays its own."""
+
+    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+        await client.get("/jwks")
+        (writer,) = route._connections
+        assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run(check)

@@ -51,7 +51,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> ClientIdentity:
     ],
 )
 def test_introspection(identity: ClientIdentity, response: Response, verdict: Verdict) -> None:
-    flow = Introspection(identity, ENDPOINTS.introspection)
+    flow = Introspection(identity)
     assert flow.judge(response).verdict is verdict
     request = flow.request("t")
     assert request.url == "https://i/introspect"
@@ -72,7 +72,7 @@ def test_introspection(identity: ClientIdentity, response: Response, verdict: Ve
     ],
 )
 def test_revocation_says_little_by_itself(identity: ClientIdentity, response: Response, verdict: Verdict) -> None:
-    flow = Revocation(identity, ENDPOINTS.revocation)
+    flow = Revocation(identity)
     assert flow.judge(response).verdict is verdict
     assert form_of(flow.request("t", "refresh_token"))["token_type_hint"] == "refresh_token"
 

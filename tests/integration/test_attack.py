@@ -19,6 +19,8 @@ PLACES = {
     "token endpoint, proof",
     "verifier-a, proof",
     "verifier-b, proof",
+    "verifier-a-mtls",
+    "token endpoint, certificate",
 }
 
 
@@ -45,7 +47,9 @@ def test_without_a_signer_most_of_it_runs_and_the_rest_says_what_it_needs(lab: C
     assert done.returncode == 0, done.stdout[-2000:]
     answer = json.loads(done.stdout)
     unsigned = [entry for entry in answer["not_run"] if "[[signer]]" in entry["reason"]]
-    assert {entry["resource"] for entry in unsigned} == {"verifier-a", "verifier-b", "introspection endpoint"}
+    assert {entry["resource"] for entry in unsigned} == {
+        *("verifier-a", "verifier-b", "verifier-a-mtls", "introspection endpoint")
+    }
     assert len({entry["case"] for entry in unsigned}) > 100
     at_a = [tally for tally in answer["tallies"] if tally["resource"] == "verifier-a"]
     assert len(at_a) > 130

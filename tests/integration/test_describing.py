@@ -37,8 +37,8 @@ def test_what_init_writes_is_checked_and_then_filled_in(lab: Commands, tmp_path:
     assert "file:client.pem: cannot be read" in " ".join(first.stdout.replace("│", " ").split())
     content, lab_file = tomlkit.parse(path.read_text()), tomlkit.parse(Path(lab.target).read_text())
     content["client"][0].update(id=lab_file["client"][0]["id"], kid=lab_file["client"][0]["kid"])
-    content["client"][0]["key"] = f"file:{Path(lab.target).parent / 'keys/client.pem'}"
-    content["resource"] = lab_file["resource"]
+    content["client"][0]["key"] = f"file:{Path(lab.target).parent / 'keys/orders-client.pem'}"
+    content["resource"] = [entry for entry in lab_file["resource"] if "mtls" not in entry]
     path.write_text(tomlkit.dumps(content))
     filled = lab.run("jwtdrill", "check", path, "--json")
     failing = [item["name"] for item in json.loads(filled.stdout) if item["status"] == "fail"]

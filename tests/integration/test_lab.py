@@ -16,7 +16,7 @@ from tests.integration.conftest import Commands, processes_naming, until
 from jwtdrill.lab.control import lab_state
 from jwtdrill.lab.daemon import LabState
 from jwtdrill.target.discovery import discover
-from jwtdrill.target.load import load_target
+from jwtdrill.target.load import load_target, tls_context
 
 pytestmark = pytest.mark.integration
 
@@ -50,11 +50,11 @@ def test_up_is_whole_on_loopback_and_down_leaves_nothing(commands: Commands, mon
     assert httpx.get(endpoints.jwks).json()["keys"]
     assert len(target.resource) >= 2
     for resource in target.resource:
-        assert httpx.get(resource.url).status_code == 401
+        assert httpx.get(resource.url, verify=tls_context(target)).status_code == 401
     family = [psutil.Process(state.pid), *psutil.Process(state.pid).children(recursive=True)]
     listening = [c for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
-    for name in ("signer.pem", "client.pem", "admin-token", "control-token"):
+    for name in ("signer.pem", "orders-client.pem", "device-1.pem", "edge-secret", "admin-token", "control-token"):
         assert (commands.folder / "keys" / name).stat().st_mode & 0o077 == 0
     ports = ports_of(state.pid)
     assert commands.run("jwtdrill", "lab", "status").stdout == f"{commands.target}\n"

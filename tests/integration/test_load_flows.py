@@ -22,6 +22,7 @@ RUNS = {
     "mixed_day": {("call", "valid", "accepted"), ("client_credentials", "valid", "accepted")},
     "possession": {("call", "valid", "accepted"), ("client_credentials", "valid", "accepted")},
 }
+RESOURCES = {"possession": {"verifier-a, proof", "verifier-b, proof", "verifier-a-mtls"}}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def test_every_answer_is_the_one_that_it_should_be(lab: Commands, tmp_path: Path
     tallies = json.loads((tmp_path / "run.json").read_text())["tallies"]
     assert {(tally["flow"], tally["case"], tally["verdict"]) for tally in tallies} >= RUNS[name]
     assert not [tally for tally in tallies if tally["expected"] != tally["verdict"]]
+    assert {tally["resource"] for tally in tallies} >= RESOURCES.get(name, set())
     if name == "abuse":
         assert len({tally["case"] for tally in tallies}) > 20
 
@@ -46,12 +48,13 @@ def test_a_target_that_lacks_what_a_flow_needs_is_told_so(lab: Commands, tmp_pat
 
     content = tomlkit.parse(Path(lab.target).read_text())
     del content["foreign"]
-    content["client"] = [entry for entry in content["client"] if not entry.get("dpop")]
+    content["client"] = [entry for entry in content["client"] if "dpop" not in entry and "count" not in entry]
     path = Path(lab.target).with_name("little.toml")
     path.write_text(tomlkit.dumps(content))
     for name, user, message in (
-        ("exchange", "Brokered", "no [foreign]"),
+        ("exchange", "Brokered", "no [[foreign]]"),
         ("possession", "Proving", "no [[client]] has dpop = true"),
+        ("possession", "Certified", "no [[client]] has a certificate"),
     ):
         done = lab.run(
             *("locust", "-f", f"loadtests/{name}.py", "--headless", "--metrics-port", "0"),

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,12 +13,15 @@ from tests.lab.test_issuer import URL, Issuer
 from jwtdrill.flows.exchange import Response
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.refresh import REFRESH_TOKEN
-from jwtdrill.flows.token import JWT_BEARER
+from jwtdrill.flows.token import CLIENT_ASSERTION, JWT_BEARER
 from jwtdrill.flows.token_exchange import ACCESS_TOKEN, JWT, TOKEN_EXCHANGE
 from jwtdrill.lab.issuer import IssuerService
 from jwtdrill.lab.settings import ClientSettings, IssuerSettings
+from jwtdrill.tokens.certificates import self_signed
+from jwtdrill.tokens.digests import certificate_thumbprint
 from jwtdrill.tokens.keys import Algorithm, SigningKey, jwks
 from jwtdrill.tokens.minter import Minter
+from jwtdrill.verify.certificate import forwarded
 
 FOREIGN = "https://partner"
 BASIC = {"Authorization": f"Basic {base64.b64encode(b'p:s%3A1').decode()}"}
@@ -26,7 +30,14 @@ BASIC = {"Authorization": f"Basic {base64.b64encode(b'p:s%3A1').decode()}"}
 class Grants(Issuer):
     """An issuer with every grant; `p` is a client with a secret."""
 
-    def __init__(self, keys: dict[Algorithm, SigningKey], *, nonces: bool = False) -> None:
+    def __init__(
+        self,
+        keys: dict[Algorithm, SigningKey],
+        *,
+        nonces: bool = False,
+        certificate: str = "",
+        edge_secret_file: str = "",
+    ) -> None:
         super().__init__(keys)
         self.foreign = SigningKey.generate(Algorithm.ES256, "f1")
         settings = IssuerSettings(
@@ -34,10 +45,13 @@ class Grants(Issuer):
             (
                 ClientSettings("c", self.client.public_jwk(), "ES256", ("read", "offline_access")),
                 ClientSettings("p", {}, "", ("read",), "s:1"),
+                ClientSettings("d", {}, "", ("read",), certificate=certificate),
             ),
             foreign_issuer=FOREIGN,
             foreign_jwks=jwks([self.foreign]),
             nonces=nonces,
+            mtls_url="https://mtls" if certificate else "",
+            edge_secret_file=edge_secret_file,
         )
         self.service = IssuerService(settings, keys[Algorithm.RS256], "admin")
         self._transport = httpx.ASGITransport(self.service.application())
@@ -48,6 +62,10 @@ class Grants(Issuer):
 
     def as_partner(self, path: str = "/token", **form: str) -> httpx.Response:
         return self.send("POST", path, data=form, headers=BASIC)
+
+    def as_client(self, path: str = "/token", **form: str) -> httpx.Response:
+        form |= {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": self.assertion()}
+        return self.send("POST", path, data=form)
 
     def foreign_token(self, key: SigningKey | None = None, **changes: Any) -> str:
         now = int(time.time())
@@ -132,7 +150,9 @@ def test_introspection_and_revocation_tell_the_same(issuer: Grants) -> None:
     assert (seen["active"], seen["sub"], seen["token_type"]) == (True, "alice", "Bearer")
     assert issuer.send("POST", "/introspect", data={"token": token}).status_code == 401
     assert issuer.send("GET", "/revoked").json() == {"revoked": []}
-    assert issuer.as_partner("/revoke", token=token).status_code == 200
+    assert issuer.as_partner("/revoke", token=token).json()["error"] == "unauthorized_client"  # it is another's
+    assert issuer.as_partner("/introspect", token=token).json()["active"]
+    assert issuer.as_client("/revoke", token=token).status_code == 200
     assert issuer.as_partner("/introspect", token=token).json() == {"active": False}
     assert issuer.send("GET", "/revoked").json() == {"revoked": [seen["jti"]]}
     for bad in ("", "x", "a.b.c", f"{token}x"):
@@ -146,9 +166,39 @@ def test_introspection_and_revocation_tell_the_same(issuer: Grants) -> None:
 
 def test_a_refresh_token_is_revoked_with_its_family(issuer: Grants) -> None:
     refresh = issuer.good(scope="read offline_access")["refresh_token"]
-    assert issuer.as_partner("/revoke", token=refresh).status_code == 200
+    assert issuer.as_partner("/revoke", token=refresh).json()["error"] == "unauthorized_client"
     form = {"grant_type": REFRESH_TOKEN, "refresh_token": refresh}
-    assert issuer.as_partner(**form).json()["error"] == "invalid_grant"
+    refresh = issuer.as_client(**form).json()["refresh_token"]
+    assert issuer.as_client("/revoke", token=refresh).status_code == 200
+    assert issuer.as_client(**form | {"refresh_token": refresh}).json()["error"] == "invalid_grant"
+
+
+def test_a_token_asked_for_with_a_certificate_is_bound_to_it(keys: dict[Algorithm, SigningKey], tmp_path: Path) -> None:
+    """RFC 8705; and what tells of the certificate is believed from the edge alone (RFC 9440 section 2.4)."""
+    own, other = self_signed("device"), self_signed("device")
+    (tmp_path / "edge").write_text("between us")
+    issuer = Grants(keys, certificate=certificate_thumbprint(own.der), edge_secret_file=str(tmp_path / "edge"))
+
+    def ask(der: bytes, secret: str = "between us", **form: str) -> httpx.Response:
+        headers = {name.decode(): value.decode() for name, value in forwarded(der, secret)}
+        form = {"grant_type": "client_credentials", "client_id": "d"} | form
+        return issuer.send("POST", "/token", data=form, headers=headers)
+
+    assert claims(ask(own.der))["cnf"] == {"x5t#S256": certificate_thumbprint(own.der)}
+    assert ask(own.der).json()["token_type"] == "Bearer"
+    assert ask(other.der).json()["error"] == "invalid_client"
+    assert ask(own.der, "a guess").json()["error"] == "invalid_client"
+    assert ask(own.der, client_id="p").json()["error"] == "invalid_client"
+    assert issuer.send("POST", "/token", data={"client_id": "d"}).status_code in (400, 401)
+    metadata = issuer.send("GET", "/.well-known/oauth-authorization-server").json()
+    assert metadata["mtls_endpoint_aliases"]["token_endpoint"] == "https://mtls/token"
+
+    # A refresh token of a bound grant is bound as well.
+    headers = {name.decode(): value.decode() for name, value in forwarded(own.der, "between us")}
+    form = {"grant_type": JWT_BEARER, "assertion": issuer.assertion(sub="alice"), "scope": "read offline_access"}
+    refresh = issuer.send("POST", "/token", data=form, headers=headers).json()["refresh_token"]
+    again = {"grant_type": REFRESH_TOKEN, "refresh_token": refresh}
+    assert issuer.as_client(**again).json()["error"] == "invalid_grant"
 
 
 def test_a_token_asked_for_with_a_proof_is_bound_to_its_key(keys: dict[Algorithm, SigningKey]) -> None:

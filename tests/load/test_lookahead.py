@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from jwtdrill.load import lookahead
-from jwtdrill.load.lookahead import DryError, Lookahead
+from jwtdrill.load.lookahead import FOR_ALL, FOR_ONE, Depth, DryError, Lookahead, Signers
 
 
 class Signer:
@@ -36,9 +36,9 @@ def signer() -> Signer:
 
 @pytest.fixture
 def ahead(signer: Signer) -> Iterator[Lookahead]:
-    made = Lookahead(signer, threads=1)
-    yield made
-    made.close()
+    signers = Signers(1)
+    yield Lookahead(signer, signers)
+    signers.close()
 
 
 def test_every_token_is_another_and_none_is_signed_on_the_loop(ahead: Lookahead, signer: Signer) -> None:
@@ -67,31 +67,48 @@ def test_the_loop_goes_on_while_tokens_are_signed(ahead: Lookahead, signer: Sign
 def test_what_lies_ready_is_bounded(ahead: Lookahead, signer: Signer) -> None:
     ahead.take()
     time.sleep(0.3)
-    assert signer.made <= lookahead._LEAST_DEPTH + 1
+    assert signer.made <= FOR_ALL.least + 1
     for _ in range(300):
         ahead.take()
     time.sleep(0.3)
     assert len(ahead._ready) <= lookahead._MOST_DEPTH
 
 
-def test_a_token_that_grew_old_is_not_handed_out(
-    ahead: Lookahead, signer: Signer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_that_grew_old_is_not_handed_out(signer: Signer) -> None:
+    signers = Signers(1)
+    ahead = Lookahead(signer, signers, Depth(64, oldest=0.05))
     ahead.begin()
     time.sleep(0.2)
     stale = signer.made
-    monkeypatch.setattr(lookahead, "_OLDEST", 0.05)
     assert int(ahead.take().partition("-")[2]) > stale
+    signers.close()
 
 
 def test_a_pool_that_runs_dry_says_so_and_the_wait_ends_with_the_next_token(signer: Signer) -> None:
-    slow = Lookahead(signer, threads=1)
+    signers = Signers(1)
+    slow = Lookahead(signer, signers)
     signer.seconds = 0.02
     for _ in range(5):
         slow.take()
     assert slow.dry >= 3
     assert slow.taken == 5
-    slow.close()
+    signers.close()
+
+
+def test_many_clients_share_the_threads_and_each_has_one_token_ready() -> None:
+    signers = Signers(1)
+    makers = [Signer() for _ in range(50)]
+    aheads = [Lookahead(maker, signers, FOR_ONE) for maker in makers]
+    for ahead in aheads:
+        ahead.begin()
+    time.sleep(0.2)
+    assert [maker.made for maker in makers] == [1] * 50
+    assert len({thread for maker in makers for thread in maker.threads}) == 1
+    assert [ahead.take() for ahead in aheads] == ["token-1"] * 50
+    time.sleep(0.2)
+    assert [maker.made for maker in makers] == [2] * 50
+    assert sum(ahead.dry for ahead in aheads) == 0
+    signers.close()
 
 
 def test_a_key_that_cannot_sign_is_an_error_and_no_hang(ahead: Lookahead, signer: Signer) -> None:

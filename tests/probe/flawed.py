@@ -279,7 +279,7 @@ class FlawedVerifier:
 
     def _ecdsa(self, key: ec.EllipticCurvePublicKey, alg: str, signed: bytes, signature: bytes) -> bool:
         size = _CURVE_SIZES[alg]
-        if self.has("der_signatures") and signature[:1] == b"\x30":
+        if self.has("der_signatures") and signature[:1] == b"\x30" and len(signature) != 2 * size:
             key.verify(signature, signed, ec.ECDSA(_HASHES[alg[2:]]))
             return True
         half = len(signature) // 2 if self.has("lenient_ecdsa") else size

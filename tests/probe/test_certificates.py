@@ -1,19 +1,14 @@
 """A server's certificate is read as far as it is trusted."""
 
 import datetime
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from tests.target.test_documents import serving
 
 from jwtdrill.probe.certificates import certificate
+from jwtdrill.tokens.certificates import self_signed
 
 EXPIRES = datetime.datetime(2099, 5, 17, 12, 0, 0, tzinfo=datetime.UTC)
 
@@ -21,19 +16,8 @@ EXPIRES = datetime.datetime(2099, 5, 17, 12, 0, 0, tzinfo=datetime.UTC)
 @pytest.fixture
 def server(tmp_path: Path) -> Path:
     """Key and certificate for 127.0.0.1, which vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "idp")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .add_extension(address, critical=False)
-        .not_valid_before(datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
-        .not_valid_after(EXPIRES)
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path / "server.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    path.write_bytes(self_signed("127.0.0.1", expires=EXPIRES).pem)
     return path
 
 

@@ -1,7 +1,6 @@
 """Whatever a server does, fetching from it ends soon, in a document or in one line that says what to mend."""
 
 import contextlib
-import datetime
 import ssl
 import threading
 from collections.abc import Iterator
@@ -9,15 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target import documents
 from jwtdrill.target.documents import fetch
+from jwtdrill.tokens.certificates import self_signed
 
 
 class Odd(BaseHTTPRequestHandler):
@@ -143,18 +138,8 @@ def test_a_name_that_does_not_exist(tls: ssl.SSLContext) -> None:
 
 
 def test_a_certificate_that_nobody_vouches_for(tls: ssl.SSLContext, tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "idp")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path / "server.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    path.write_bytes(self_signed("127.0.0.1").pem)
     with (
         serving(path) as number,
         pytest.raises(MissingPartError, match=r"its certificate is not trusted .* ca under \[tls\]"),

@@ -73,7 +73,7 @@ def test_the_least_file_is_enough(tmp_path: Path) -> None:
     assert target.limits.tokens == 1000
     assert not target.break_.allows("jwks.status")
     with pytest.raises(BadInputError, match=r"no \[\[client\]\]"):
-        target.require_clients()
+        target.require_client()
 
 
 @pytest.mark.parametrize(

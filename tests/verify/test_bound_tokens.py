@@ -1,4 +1,4 @@
-"""A token that is bound to a key comes with a proof of it, and no other token with one (RFC 9449 section 7.1)."""
+"""A token bound to a key comes with a proof of it (RFC 9449), one bound to a certificate with that (RFC 8705)."""
 
 import asyncio
 from typing import Any
@@ -9,9 +9,14 @@ from tests.verify.conftest import Endpoint, MakeCache, good, verifier
 
 from jwtdrill.flows.exchange import Response
 from jwtdrill.flows.proof import Prover
-from jwtdrill.verify import BearerMiddleware, Nonces, ProofChecker
+from jwtdrill.tokens.certificates import self_signed
+from jwtdrill.tokens.digests import certificate_thumbprint
+from jwtdrill.verify import BearerMiddleware, ForwardedCertificates, Nonces, ProofChecker
+from jwtdrill.verify.certificate import forwarded
 
 URL = "http://x/orders"
+SECRET = "between edge and service"
+OWN, OTHER = self_signed("device").der, self_signed("device").der
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -24,11 +29,27 @@ class Resource:
 
     def __init__(self, endpoint: Endpoint, make_cache: MakeCache, proofs: ProofChecker | None) -> None:
         self.key = endpoint.keys[0]
-        guarded = BearerMiddleware(app, verifier(make_cache(endpoint)), routes={"/orders": "/orders"}, proofs=proofs)
+        guarded = BearerMiddleware(
+            app,
+            verifier(make_cache(endpoint)),
+            routes={"/orders": "/orders"},
+            proofs=proofs,
+            certificates=ForwardedCertificates(SECRET),
+        )
         self._transport = httpx.ASGITransport(guarded)
 
     def token(self, prover: Prover | None) -> str:
         return good(self.key, extra={"cnf": {"jkt": prover.thumbprint}} if prover else {})
+
+    def bound(self, cnf: object) -> str:
+        return good(self.key, extra={"cnf": cnf})
+
+    def shown(self, token: str, *headers: tuple[bytes, bytes]) -> httpx.Response:
+        async def call() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport) as client:
+                return await client.get(URL, headers=[(b"Authorization", f"Bearer {token}".encode()), *headers])
+
+        return asyncio.run(call())
 
     def get(self, scheme: str, token: str, *proofs: str) -> httpx.Response:
         async def call() -> httpx.Response:
@@ -84,3 +105,36 @@ def test_a_server_with_nonces_gives_one_and_takes_it(endpoint: Endpoint, make_ca
     assert (refused.status_code, "use_dpop_nonce" in refused.headers["www-authenticate"]) == (401, True)
     assert prover.wants_again(URL, Response(401, dict(refused.headers)))
     assert resource.get("DPoP", token, prover.proof("GET", URL, token)).status_code == 200
+
+
+def test_a_token_bound_to_a_certificate_is_accepted_with_that_alone(resource: Resource) -> None:
+    token = resource.bound({"x5t#S256": certificate_thumbprint(OWN)})
+    assert resource.shown(token, *forwarded(OWN, SECRET)).status_code == 200
+    refused = resource.shown(token, *forwarded(OTHER, SECRET))
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (
+        401,
+        'Bearer error="invalid_token", error_description="proof_invalid"',
+    )
+    assert resource.shown(token).status_code == 401
+    assert resource.shown(token, *forwarded(OWN, SECRET), *forwarded(OTHER, SECRET)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        forwarded(OWN, "a guess"),
+        forwarded(OWN, SECRET)[:1],
+        [(b"client-cert", b":*:"), forwarded(OWN, SECRET)[1]],
+        [(b"client-cert", b""), forwarded(OWN, SECRET)[1]],
+    ],
+)
+def test_a_header_that_no_edge_vouches_for_is_no_certificate(
+    resource: Resource, headers: list[tuple[bytes, bytes]]
+) -> None:
+    token = resource.bound({"x5t#S256": certificate_thumbprint(OWN)})
+    assert resource.shown(token, *headers).status_code == 401
+
+
+@pytest.mark.parametrize("bound", ["", None, 0, [certificate_thumbprint(OWN)], certificate_thumbprint(OWN)[:10]])
+def test_what_is_no_digest_binds_to_nothing(resource: Resource, bound: object) -> None:
+    assert resource.shown(resource.bound({"x5t#S256": bound}), *forwarded(OWN, SECRET)).status_code == 401

@@ -328,6 +328,6 @@ def test_what_services_import_is_pinned() -> None:
     import jwtdrill.verify
 
     assert sorted(jwtdrill.verify.__all__) == [
-        *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "JwksCache"),
-        *("Nonces", "ProofChecker", "VerificationError", "Verifier", "VerifierPolicy"),
+        *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "ForwardedCertificates"),
+        *("JwksCache", "Nonces", "ProofChecker", "VerificationError", "Verifier", "VerifierPolicy"),
     ]

@@ -33,6 +33,7 @@ def up(
         int, typer.Option(min=0, max=12000, help="Make access tokens longer by so many characters.")
     ] = 0,
     decisions: Annotated[int, typer.Option(min=0, help="Accepted tokens that each verifier remembers.")] = 0,
+    clients: Annotated[int, typer.Option(min=1, max=10000, help="Clients, each with a key of its own.")] = 1,
     without_alerts: Annotated[bool, typer.Option(help="Without Prometheus and Alertmanager.")] = False,
 ) -> None:
     """Start the lab in the background, and print the path of its target file."""
@@ -54,6 +55,7 @@ def up(
         rsa_bits=rsa_bits,
         token_padding=token_padding,
         decisions=decisions,
+        clients=clients,
     )
     sys.stdout.write(f"{lab_up(options, say)}\n")
 

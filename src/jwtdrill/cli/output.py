@@ -38,7 +38,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for column in columns:
         made.add_column(column)
     for row in rows:
-        made.add_row(*map(str, row))
+        made.add_row(*(Text(str(cell)) for cell in row))  # plain: [[signer]] is no markup
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(made)
 
 

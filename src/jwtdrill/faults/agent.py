@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hmac
 import logging
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -29,7 +30,7 @@ from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.fault import Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
-from jwtdrill.faults.proxy import Route
+from jwtdrill.faults.proxy import Edge, Route
 from jwtdrill.faults.registry import FAULTS, make_fault
 from jwtdrill.processes.clocks import set_offset
 from jwtdrill.processes.serving import serve
@@ -40,12 +41,29 @@ _log = logging.getLogger("jwtdrill.faults")
 
 
 @dataclass(frozen=True)
+class EdgeSettings:
+    """TLS that ends at a route: files of its certificate with key, of the authority of clients, and of the secret."""
+
+    certificate_file: str
+    clients_ca_file: str
+    secret_file: str
+
+    def edge(self) -> Edge:
+        """With the files read."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.clients_ca_file)
+        context.load_cert_chain(self.certificate_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return Edge(context, Path(self.secret_file).read_text())
+
+
+@dataclass(frozen=True)
 class RouteSettings:
     """A route of the proxy."""
 
     name: str
     port: int
     upstream: str
+    edge: EdgeSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +245,7 @@ def _describe(lease: Lease, now: float) -> dict[str, Any]:
 
 def site_of(settings: AgentSettings) -> Site:
     """What the agent can reach."""
-    routes = {r.name: Route(r.name, r.port, r.upstream) for r in settings.routes}
+    routes = {r.name: Route(r.name, r.port, r.upstream, r.edge.edge() if r.edge else None) for r in settings.routes}
     clocks = {name: Path(path) for name, path in (settings.clocks or {}).items()}
     issuer = None
     if settings.issuer_url and settings.issuer_token_file:

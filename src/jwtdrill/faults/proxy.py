@@ -8,12 +8,15 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import h11
 import httpx
+
+from jwtdrill.verify.certificate import CERTIFICATE_HEADER, EDGE_HEADER, forwarded
 
 Headers = Sequence[tuple[bytes, bytes]]
 _CHUNK = 64 * 1024
@@ -25,6 +28,7 @@ _TEXT = [(b"content-type", b"text/plain")]
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
+_OURS = frozenset((b"host", b"content-length", b"expect", CERTIFICATE_HEADER, EDGE_HEADER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,30 @@ class Answer:
     body: bytes = field(default=b"", repr=False)
 
 
-class Exchange:
-    """One request on a route, to be answered by a fault."""
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """TLS that ends at a route. Who shows a certificate is told of to the upstream, which knows us by the secret."""
 
-    def __init__(self, route: "Route", request: h11.Request, body: bytes) -> None:
+    tls: ssl.SSLContext
+    secret: str = field(repr=False)
+
+
+class Exchange:
+    """One request on a route, to be answered by a fault. certificate: of the client, in DER, empty without."""
+
+    def __init__(self, route: "Route", request: h11.Request, body: bytes, certificate: bytes = b"") -> None:
         self.route = route
         self._request = request
         self._body = body
+        self._certificate = certificate
 
     async def upstream(self) -> Answer:
         """What the upstream answers; 502 when it does not."""
         headers = [
-            (name, value)
-            for name, value in self._request.headers
-            if name not in _HOP_BY_HOP and name not in (b"host", b"content-length", b"expect")
+            (name, value) for name, value in self._request.headers if name not in _HOP_BY_HOP and name not in _OURS
         ]
+        if self._certificate and self.route.edge is not None:
+            headers += forwarded(self._certificate, self.route.edge.secret)
         if not self._request.target.startswith(b"/"):  # another form would name another host
             return Answer(400, _TEXT, b"the request target must be a path")
         base = httpx.URL(self.route.upstream)
@@ -81,8 +94,9 @@ class Responder(Protocol):
 class Route:
     """One upstream behind one listening port of loopback, with at most one fault."""
 
-    def __init__(self, name: str, port: int, upstream: str) -> None:
+    def __init__(self, name: str, port: int, upstream: str, edge: Edge | None = None) -> None:
         self.name = name
+        self.edge = edge
         self.port = port
         self.upstream = upstream
         self.client = httpx.AsyncClient(
@@ -102,7 +116,7 @@ class Route:
         if self._server is None:
             held, self._held = self._held or _bound(self.port), None
             _share(held, wanted=True)  # else connections that linger would bar the next bind
-            self._server = await asyncio.start_server(self._serve, sock=held)
+            self._server = await asyncio.start_server(self._serve, sock=held, ssl=self.edge.tls if self.edge else None)
 
     async def refuse(self) -> None:
         """Refuse connections, and drop those that are open. The port stays ours."""
@@ -162,8 +176,10 @@ class Route:
 
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = _Peer(h11.Connection(h11.SERVER), reader, writer)
+        secured = writer.get_extra_info("ssl_object")
+        certificate = (secured.getpeercert(binary_form=True) or b"") if secured is not None else b""
         while (received := await peer.receive()) is not None:
-            exchange = Exchange(self, *received)
+            exchange = Exchange(self, *received, certificate)
             fault = self._fault
             answering = asyncio.ensure_future(fault.respond(exchange) if fault is not None else exchange.upstream())
             try:
@@ -262,7 +278,7 @@ class _Peer:
 
 
 def _bound(port: int) -> socket.socket:
-    held = socket.socket()
+    held = socket.socket(proto=socket.IPPROTO_TCP)  # named, else asyncio would leave Nagle's algorithm on: 40 ms
     _share(held, wanted=True)
     try:
         held.bind(("127.0.0.1", port))

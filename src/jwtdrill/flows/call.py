@@ -1,9 +1,10 @@
 """A call to a protected resource with a bearer token (RFC 6750)."""
 
 import re
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from jwtdrill.catalog.verdicts import Verdict
@@ -18,10 +19,11 @@ _REFUSALS = (401, 403, 413, 431)  # too large a token is refused as 413 or 431
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to `resource`."""
+    """One call to `resource`. tls: where the caller shows a certificate of its own."""
 
     resource: Resource
-    name = "call"
+    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
+    name: ClassVar[str] = "call"
 
     def request(self, token: str, carrier: Carrier = Carrier.HEADER) -> Request:
         """The request that carries the token, in the header if nothing else is asked for (RFC 6750 section 2)."""
@@ -34,7 +36,7 @@ class Call:
         elif carrier is Carrier.FORM:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             method, body = "POST", urlencode({"access_token": token}).encode()
-        return Request(method, url, headers, body)
+        return Request(method, url, headers, body, self.tls)
 
     def material(
         self,

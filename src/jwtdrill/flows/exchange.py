@@ -1,21 +1,27 @@
 """The plain forms of a request and of what came back, and the readings that all flows share."""
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jwtdrill.catalog.verdicts import Verdict
 
+# The error of a response in whose stead a connection with mutual TLS was ended: by an alert about the certificate, or,
+# since who sends one may close before it has been read, without a word.
+HUNG_UP = "connection ended"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send."""
+    """What to send. tls: in place of the usual trust, where a certificate of the client's is to be shown."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

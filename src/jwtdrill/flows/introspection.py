@@ -13,16 +13,15 @@ _UNREAD = (413, 431)  # a token that is too large is not called good either
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """Asks at that endpoint."""
+    """Asks as that client."""
 
     identity: ClientIdentity
-    endpoint: str
     name: ClassVar[str] = "introspect"
 
     def request(self, token: str, now: float | None = None) -> Request:
         """The request (section 2.1)."""
         form = {"token": token, "token_type_hint": "access_token"}
-        return self.identity.authenticated(form, now, endpoint=self.endpoint)
+        return self.identity.authenticated(form, now, endpoint=self.identity.endpoints.introspection)
 
     def judge(self, response: Response) -> Judgement:
         """Accepted by `active: true`, rejected by `active: false` (section 2.2)."""

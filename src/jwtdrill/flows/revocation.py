@@ -10,15 +10,16 @@ from jwtdrill.flows.token import ClientIdentity
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Revokes at that endpoint."""
+    """Revokes as that client."""
 
     identity: ClientIdentity
-    endpoint: str
     name: ClassVar[str] = "revoke"
 
     def request(self, token: str, hint: str = "access_token", now: float | None = None) -> Request:
         """The request (section 2.1)."""
-        return self.identity.authenticated({"token": token, "token_type_hint": hint}, now, endpoint=self.endpoint)
+        return self.identity.authenticated(
+            {"token": token, "token_type_hint": hint}, now, endpoint=self.identity.endpoints.revocation
+        )
 
     def judge(self, response: Response) -> Judgement:
         """Accepted means that the request was taken, no more."""

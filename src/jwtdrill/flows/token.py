@@ -12,6 +12,7 @@ from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.exchange import Judgement, Request, Response, errored, throttled
 from jwtdrill.target.discovery import Endpoints
+from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import Material
 from jwtdrill.tokens.cases.case import NOBODY
@@ -35,13 +36,14 @@ class Grant:
 
 
 class ClientIdentity:
-    """A client with its credential read: what proves to a token endpoint who asks."""
+    """A client with its credential read: what proves to an issuer who asks."""
 
     def __init__(self, client: Client, target: Target, endpoints: Endpoints) -> None:
+        """Raises BadInputError for a credential that cannot be read."""
         self.client = client
-        self.endpoint = endpoints.token
-        self._issuer = endpoints.issuer
-        self._audience = endpoints.issuer if client.assertion_audience == "issuer" else endpoints.token
+        self.endpoints = endpoints if client.certificate is None else endpoints.over_mutual_tls()
+        self.endpoint = self.endpoints.token
+        self.audience = self.endpoints.issuer if client.assertion_audience == "issuer" else self.endpoint
         where = f"{target.path}: client {client.id}"
         try:
             key = target.read(client.key) if client.key else None
@@ -51,9 +53,9 @@ class ClientIdentity:
             )
         except BadInputError as error:
             raise BadInputError(f"{where}: {error}") from None
-        if client.auth == "tls":
-            raise BadInputError(f"{where}: auth tls is not supported yet: use private_key_jwt or a secret")
-        self.signed_ahead: Callable[[], str] | None = None  # where assertions come from that somebody signs beforehand
+        self.tls = tls_context(target, client) if client.certificate is not None else None
+        # Where assertions for a subject come from that somebody signs beforehand.
+        self.signed_ahead: Callable[[str], str] | None = None
 
     def material(self, now: float, listener: str = NOBODY) -> Material:
         """What cases for this client's assertions are made from. Raises BadInputError without key."""
@@ -65,20 +67,24 @@ class ClientIdentity:
             now=now,
             jwks=(self.minter.key.public_jwk(),),
             listener=listener,
-            issuer=self._issuer,
+            issuer=self.endpoints.issuer,
             token_endpoint=self.endpoint,
         )
 
-    def assertion(self, now: float) -> str:
-        """A JWT by which the client speaks for itself (RFC 7523 section 3). Raises BadInputError without key."""
-        return self.signed_ahead() if self.signed_ahead is not None else self.sign_assertion(now)
+    def assertion(self, now: float, subject: str = "") -> str:
+        """A JWT by which the client speaks, for itself if no subject is named (RFC 7523 section 3).
 
-    def sign_assertion(self, now: float) -> str:
+        Raises BadInputError without key.
+        """
+        return self.signed_ahead(subject) if self.signed_ahead is not None else self.sign_assertion(now, subject)
+
+    def sign_assertion(self, now: float, subject: str = "") -> str:
         """One signed here and now. Raises BadInputError without key."""
         if self.minter is None:
             raise BadInputError(f'client {self.client.id}: an assertion needs a key: add key = "file:…"')
         name = self.client.id
-        return self.minter.mint(Claims.lasting(ASSERTION_LIFETIME, now=now, iss=name, sub=name, aud=self._audience))
+        claims = Claims.lasting(ASSERTION_LIFETIME, now=now, iss=name, sub=subject or name, aud=self.audience)
+        return self.minter.mint(claims)
 
     def authenticated(
         self,
@@ -105,7 +111,7 @@ class ClientIdentity:
                 form |= {"client_id": self.client.id, "client_secret": self._secret}
             case _:
                 form["client_id"] = self.client.id
-        return Request("POST", endpoint or self.endpoint, headers, urlencode(form).encode())
+        return Request("POST", endpoint or self.endpoint, headers, urlencode(form).encode(), self.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +164,23 @@ class ClientCredentials(TokenFlow):
         return self.asked({"grant_type": CLIENT_CREDENTIALS}, now, assertion)
 
 
+@dataclass(frozen=True, slots=True)
 class JwtBearer(TokenFlow):
-    """The client exchanges an assertion for a token (RFC 7523 section 2.1)."""
+    """The client exchanges an assertion for a token (RFC 7523 section 2.1). subject: whom it is about, else itself."""
 
-    name = "jwt_bearer"
+    subject: str = ""
+    name: ClassVar[str] = "jwt_bearer"
 
     def request(self, assertion: str | None = None, now: float | None = None, scope: str | None = None) -> Request:
         """The token request; without an assertion a fresh good one, without a scope the client's."""
         client = self.identity.client
         form = {
             "grant_type": JWT_BEARER,
-            "assertion": assertion or self.identity.assertion(time.time() if now is None else now),
+            "assertion": assertion or self.identity.assertion(time.time() if now is None else now, self.subject),
             **({"scope": scope or client.scope} if scope or client.scope else {}),
             **client.params,
         }
-        return Request("POST", self.identity.endpoint, _FORM, urlencode(form).encode())
+        return Request("POST", self.identity.endpoint, _FORM, urlencode(form).encode(), self.identity.tls)
 
 
 def _error_code(content: object) -> str | None:

@@ -27,6 +27,7 @@ from jwtdrill.lab.keyring import Keyring
 from jwtdrill.lab.settings import ClientSettings, IssuerSettings
 from jwtdrill.tokens.minter import Claims, Minter
 from jwtdrill.tokens.reading import claims_of, kid_of, numeric_date
+from jwtdrill.verify.certificate import THUMBPRINT
 from jwtdrill.verify.keyset import TrustedKey, parse_keyset, select
 
 GRANT_TYPES = (CLIENT_CREDENTIALS, JWT_BEARER, TOKEN_EXCHANGE, REFRESH_TOKEN)
@@ -47,11 +48,20 @@ class Refused(Exception):  # noqa: N818 - an OAuth error is an answer, not a fau
 
 @dataclass(frozen=True, slots=True)
 class Bearing:
-    """How a request comes: its form, its Authorization header, the thumbprint of the key that its proof shows."""
+    """How a request comes: its form, its Authorization header, the thumbprints of the key that its proof shows and of
+    the certificate that its TLS does.
+    """
 
     form: Mapping[str, str]
     authorization: str = ""
     thumbprint: str | None = None
+    certificate: str | None = None
+
+    @property
+    def confirmation(self) -> dict[str, str]:
+        """What a token for it is bound to (RFC 7800 section 3)."""
+        members = {"jkt": self.thumbprint, THUMBPRINT: self.certificate}
+        return {name: value for name, value in members.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class _Family:
 
     current: str
     granted: _Granted
-    thumbprint: str | None
+    confirmation: Mapping[str, str]
     expires: float
 
 
@@ -108,10 +118,10 @@ class Grants:
                 granted = self._exchanged(bearing)
             case _:
                 granted = self._refreshed(bearing)
-        return self._issue(granted, bearing.thumbprint)
+        return self._issue(granted, bearing.confirmation)
 
     def authenticate(self, bearing: Bearing) -> ClientSettings:
-        """The client that asks, by assertion or secret. Raises Refused."""
+        """The client that asks, by assertion, certificate or secret. Raises Refused."""
         form = bearing.form
         if "client_assertion" in form or "client_assertion_type" in form:
             if form.get("client_assertion_type") != CLIENT_ASSERTION:
@@ -122,6 +132,8 @@ class Grants:
             return self._clients[name]
         name, secret = _secret_of(bearing)
         client = self._clients.get(name)
+        if client is not None and client.certificate and bearing.certificate == client.certificate:
+            return client
         if client is None or not client.secret or not hmac.compare_digest(client.secret.encode(), secret.encode()):
             raise Refused(TokenError.INVALID_CLIENT, "the client does not prove who it is", 401)
         return client
@@ -132,17 +144,22 @@ class Grants:
         if claims is None:
             return {"active": False}
         shown = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "scope", "client_id", "cnf", "act")
-        kind = "DPoP" if "cnf" in claims else "Bearer"
+        kind = "DPoP" if "jkt" in claims.get("cnf", {}) else "Bearer"
         return {"active": True, "token_type": kind, **{name: claims[name] for name in shown if name in claims}}
 
-    def revoke(self, token: str) -> None:
-        """End an access token, or a refresh token with its family; one that is none of ours is let be."""
-        family = token.partition(".")[0]
-        if family in self._families:
-            del self._families[family]
-            return
+    def revoke(self, token: str, client: ClientSettings) -> None:
+        """End an access token, or a refresh token with its family; one that is none of ours is let be.
+
+        Raises Refused for a token of another client (RFC 7009 section 2.1).
+        """
+        family = self._families.get(token.partition(".")[0])
         claims = self.own_claims(token)
-        if claims is not None:
+        owner = family.granted.client.id if family is not None else (claims or {}).get("client_id", client.id)
+        if owner != client.id:
+            raise Refused(TokenError.UNAUTHORIZED_CLIENT, "the token is another client's")
+        if family is not None:
+            del self._families[token.partition(".")[0]]
+        elif claims is not None:
             self._revoked[claims["jti"]] = float(claims["exp"])
 
     def revoked(self) -> list[str]:
@@ -224,13 +241,13 @@ class Grants:
         if not hmac.compare_digest(family.current.encode(), token.encode()):
             del self._families[name]  # somebody has used it before: whoever has the next one must not use it either
             raise Refused(TokenError.INVALID_GRANT, "the refresh token was used before: its whole family is ended")
-        if family.thumbprint is not None and family.thumbprint != bearing.thumbprint:
-            raise Refused(TokenError.INVALID_GRANT, "the refresh token is bound to another key")
+        if any(bearing.confirmation.get(name) != bound for name, bound in family.confirmation.items()):
+            raise Refused(TokenError.INVALID_GRANT, "the refresh token is bound to another key or certificate")
         return replace(family.granted, family=name)
 
-    def _issue(self, granted: _Granted, thumbprint: str | None) -> dict[str, object]:
+    def _issue(self, granted: _Granted, confirmation: Mapping[str, str]) -> dict[str, object]:
         lifetime = self._settings.token_lifetime
-        bound = {"cnf": {"jkt": thumbprint}} if thumbprint is not None else {}
+        bound = {"cnf": confirmation} if confirmation else {}
         token = self.minter.mint(
             Claims.lasting(
                 lifetime,
@@ -245,22 +262,22 @@ class Grants:
         )
         answer: dict[str, object] = {
             "access_token": token,
-            "token_type": "DPoP" if thumbprint is not None else "Bearer",
+            "token_type": "DPoP" if "jkt" in confirmation else "Bearer",
             "expires_in": lifetime,
             "scope": granted.scope,
         }
         if granted.family is not None:
-            answer["refresh_token"] = self._next_of(granted, thumbprint)
+            answer["refresh_token"] = self._next_of(granted, confirmation)
         if granted.issued_type:
             answer["issued_token_type"] = ACCESS_TOKEN
         return answer
 
-    def _next_of(self, granted: _Granted, thumbprint: str | None) -> str:
+    def _next_of(self, granted: _Granted, confirmation: Mapping[str, str]) -> str:
         assert granted.family is not None
         while len(self._families) >= _MOST_FAMILIES:
             del self._families[next(iter(self._families))]
         token = f"{granted.family}.{secrets.token_urlsafe(24)}"
-        self._families[granted.family] = _Family(token, granted, thumbprint, self._now() + _REFRESH_LIFETIME)
+        self._families[granted.family] = _Family(token, granted, confirmation, self._now() + _REFRESH_LIFETIME)
         return token
 
     def _scope(self, bearing: Bearing, client: ClientSettings) -> str:

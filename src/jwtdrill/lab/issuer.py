@@ -20,7 +20,7 @@ from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason, TokenError
 from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
 from jwtdrill.lab.keyring import Keyring, KeyringError, KeyState
-from jwtdrill.lab.settings import IssuerSettings, read_settings
+from jwtdrill.lab.settings import IssuerSettings, forwarded_certificates, read_settings
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.proof import Nonces, NonceWantedError, ProofChecker
@@ -40,6 +40,7 @@ class IssuerService:
         self._admin_token = admin_token
         self._grants = Grants(settings, self.keyring)
         self._proofs = ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None)
+        self._certificates = forwarded_certificates(settings.edge_secret_file)
         self._introspected = self.instruments.counter(metrics.INTROSPECTION)
         self._introspections = self.instruments.histogram(metrics.INTROSPECTION_DURATION)
         self._issued = self.instruments.counter(metrics.ISSUANCE)
@@ -74,6 +75,14 @@ class IssuerService:
         """Metadata of RFC 8414."""
         url = self.settings.url
         methods = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
+        aliases: dict[str, object] = {}
+        if self.settings.mtls_url:
+            methods.append("tls_client_auth")
+            names = {"token_endpoint": "token", "introspection_endpoint": "introspect", "revocation_endpoint": "revoke"}
+            aliases = {
+                "tls_client_certificate_bound_access_tokens": True,
+                "mtls_endpoint_aliases": {name: f"{self.settings.mtls_url}/{path}" for name, path in names.items()},
+            }
         return JSONResponse(
             {
                 "issuer": url,
@@ -91,6 +100,7 @@ class IssuerService:
                 ),
                 "dpop_signing_alg_values_supported": list(self._proofs.algorithms),
                 "response_types_supported": [],
+                **aliases,
             }
         )
 
@@ -107,7 +117,7 @@ class IssuerService:
         error = ""
         response: Response
         try:
-            bearing = await _bearing(request)
+            bearing = await self._bearing(request)
             asked = bearing.form.get("grant_type", "")
             if asked not in GRANT_TYPES:
                 kind = TokenError.UNSUPPORTED_GRANT_TYPE if asked else TokenError.INVALID_REQUEST
@@ -133,7 +143,7 @@ class IssuerService:
         result = "success"
         response: Response
         try:
-            bearing = await _bearing(request)
+            bearing = await self._bearing(request)
             self._grants.authenticate(bearing)
             token = bearing.form.get("token", "")
             response = JSONResponse(self._grants.introspect(token), headers=_NO_STORE)
@@ -147,9 +157,9 @@ class IssuerService:
     async def revoke(self, request: Request) -> Response:
         """The revocation endpoint (RFC 7009)."""
         try:
-            bearing = await _bearing(request)
-            self._grants.authenticate(bearing)
-            self._grants.revoke(bearing.form.get("token", ""))
+            bearing = await self._bearing(request)
+            client = self._grants.authenticate(bearing)
+            self._grants.revoke(bearing.form.get("token", ""), client)
         except Refused as refusal:
             return self._refusal(refusal.error, refusal.description, refusal.status)
         return Response(headers=_NO_STORE)
@@ -201,6 +211,10 @@ class IssuerService:
 
         return guard
 
+    async def _bearing(self, request: Request) -> Bearing:
+        certificate = self._certificates.thumbprint(request.headers.raw) if self._certificates is not None else None
+        return Bearing(await _form(request), request.headers.get("authorization", ""), certificate=certificate)
+
     def _thumbprint(self, request: Request) -> str | None:
         """Of the key that the request's proof shows, None without one. Raises VerificationError."""
         proofs = request.headers.getlist("dpop")
@@ -229,10 +243,6 @@ class IssuerService:
             if held.activated:
                 activated.labels(*labels).set(held.activated)
         self._grants.keys_changed()
-
-
-async def _bearing(request: Request) -> Bearing:
-    return Bearing(await _form(request), request.headers.get("authorization", ""))
 
 
 async def _form(request: Request) -> dict[str, str]:

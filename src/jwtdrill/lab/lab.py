@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import tomlkit
 
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.errors import MissingPartError
-from jwtdrill.faults.agent import AgentSettings, RouteSettings
+from jwtdrill.faults.agent import AgentSettings, EdgeSettings, RouteSettings
 from jwtdrill.lab.grants import OFFLINE
 from jwtdrill.lab.settings import (
     SETTINGS_VARIABLE,
@@ -26,6 +26,9 @@ from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.clocks import movable_clock
 from jwtdrill.processes.programs import find_libfaketime, find_program
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
+from jwtdrill.target.model import NUMBER
+from jwtdrill.tokens.certificates import issued, self_signed
+from jwtdrill.tokens.digests import certificate_thumbprint
 from jwtdrill.tokens.keys import RSA_BITS, Algorithm, SigningKey, jwks
 
 AUDIENCE = "https://orders.example"
@@ -36,6 +39,9 @@ PARTNER_CLIENT_ID = "partner-client"
 FOREIGN_ISSUER = "https://partner-idp.example"
 ENVIRONMENT = "lab"
 MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
+DEVICE_CLIENT_ID = f"device-{NUMBER}"
+_DEVICES = 2
+_EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where clients show certificates, and for whom
 _PYTHON = (sys.executable, "-m")
 # Lower bounds on the cache lifetime, in which the verifiers differ.
 _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
@@ -45,8 +51,9 @@ _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
 class LabOptions:
     """How to raise a lab. `watch`: with Prometheus and Alertmanager; `alg`: of access tokens.
 
-    client_alg: of assertions; rsa_bits: of the issuer's key, if it is an RSA key; token_padding: characters by which
-    tokens are longer than need be; decisions: accepted tokens that each verifier remembers.
+    client_alg: of assertions; clients: so many, each with a key of its own; rsa_bits: of the issuer's key, if it is an
+    RSA key; token_padding: characters by which tokens are longer than need be; decisions: accepted tokens that each
+    verifier remembers.
     """
 
     profile: Profile
@@ -57,6 +64,7 @@ class LabOptions:
     rsa_bits: int = RSA_BITS
     token_padding: int = 0
     decisions: int = 0
+    clients: int = 1
 
 
 class Lab:
@@ -67,7 +75,7 @@ class Lab:
         self.options = options
         self._say = say
         self._supervisor = Supervisor(folder)
-        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "jwks", "control")}
+        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "jwks", "control", *_EDGES)}
         self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
 
     @property
@@ -100,36 +108,59 @@ class Lab:
         return self._supervisor.dead()
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._ports[name]}"
+        return f"{'https' if name in _EDGES else 'http'}://127.0.0.1:{self._ports[name]}"
+
+    @property
+    def _client_id(self) -> str:
+        return CLIENT_ID if self.options.clients == 1 else f"{CLIENT_ID}-{NUMBER}"
 
     def _start(self) -> None:
         keys = self.folder / "keys"
         keys.mkdir(parents=True)
         signer = SigningKey.generate(self.options.alg, rsa_bits=self.options.rsa_bits)
-        client = SigningKey.generate(self.options.client_alg, "orders-client-1")
+        names = [self._client_id.replace(NUMBER, str(number + 1)) for number in range(self.options.clients)]
+        clients = [SigningKey.generate(self.options.client_alg, f"{name}-1") for name in names]
         foreign = SigningKey.generate(Algorithm.ES256, "partner-1")
+        authority = self_signed("lab authority", authority=True)
+        devices = {
+            DEVICE_CLIENT_ID.replace(NUMBER, str(number + 1)): issued("device", authority) for number in range(_DEVICES)
+        }
         secret = secrets.token_urlsafe(24)
-        for name, content in (
-            ("signer.pem", signer.pem()),
-            ("client.pem", client.pem()),
-            ("foreign.pem", foreign.pem()),
-            ("client-secret", secret.encode()),
-            ("admin-token", secrets.token_urlsafe(24).encode()),
-            ("control-token", secrets.token_urlsafe(24).encode()),
-        ):
+        contents = {
+            "signer.pem": signer.pem(),
+            **{f"{name}.pem": client.pem() for name, client in zip(names, clients, strict=True)},
+            **{f"{name}.pem": device.pem for name, device in devices.items()},
+            "foreign.pem": foreign.pem(),
+            "authority.pem": authority.certificate_pem,
+            "edge.pem": issued("127.0.0.1", authority).pem,
+            "client-secret": secret.encode(),
+            **{name: secrets.token_urlsafe(24).encode() for name in ("admin-token", "control-token", "edge-secret")},
+        }
+        for name, content in contents.items():
             path = keys / name
             path.touch(mode=0o600)
             path.write_bytes(content)
+        known = [
+            *(
+                ClientSettings(name, client.public_jwk(), client.alg, (SCOPE, OFFLINE))
+                for name, client in zip(names, clients, strict=True)
+            ),
+            ClientSettings(PARTNER_CLIENT_ID, {}, "", (SCOPE,), secret),
+            *(
+                ClientSettings(name, {}, "", (SCOPE,), certificate=certificate_thumbprint(device.der))
+                for name, device in devices.items()
+            ),
+        ]
         self._say("starting issuer, verifiers and fault agent")
-        self._supervisor.start(self._issuer(client, secret, foreign), self._agent())
+        self._supervisor.start(self._issuer(known, foreign), self._agent())
         self._supervisor.start(*(self._verifier(name) for name in _MIN_LIFETIMES))
         if self.options.watch:
             self._say("starting Prometheus and Alertmanager")
             self._stack.write(objectives(), self._scrapes(), ENVIRONMENT)
             self._stack.start(self._supervisor)
-        self._write_target(signer, client, foreign)
+        self._write_target(signer, foreign)
 
-    def _issuer(self, client: SigningKey, secret: str, foreign: SigningKey) -> Spec:
+    def _issuer(self, clients: Sequence[ClientSettings], foreign: SigningKey) -> Spec:
         profile = self.options.profile
         settings = IssuerSettings(
             url=self._url("issuer"),
@@ -142,13 +173,12 @@ class Lab:
             key_alg=self.options.alg,
             admin_token_file=str(self.folder / "keys/admin-token"),
             token_padding=self.options.token_padding,
-            clients=(
-                ClientSettings(CLIENT_ID, client.public_jwk(), client.alg, (SCOPE, OFFLINE)),
-                ClientSettings(PARTNER_CLIENT_ID, {}, "", (SCOPE,), secret),
-            ),
+            clients=tuple(clients),
             foreign_issuer=FOREIGN_ISSUER,
             foreign_jwks=jwks([foreign]),
             nonces=True,
+            mtls_url=self._url("issuer-mtls"),
+            edge_secret_file=self._edge_secret,
         )
         return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
 
@@ -162,7 +192,7 @@ class Lab:
             audience=AUDIENCE,
             scope=SCOPE,
             route=ROUTE,
-            clients=(CLIENT_ID, PARTNER_CLIENT_ID),
+            clients=(CLIENT_ID, PARTNER_CLIENT_ID),  # that metrics name: of thousands of clients none
             algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
             min_lifetime=_MIN_LIFETIMES[name],
             stale_limit=profile.stale_limit,
@@ -172,6 +202,7 @@ class Lab:
             decisions=self.options.decisions,
             revocations=f"{self._url('issuer')}/revoked",
             nonces=True,
+            edge_secret_file=self._edge_secret,
         )
         moved = name == MOVABLE and find_libfaketime() is not None
         clock = movable_clock(self._clock_file) if moved else {}
@@ -188,10 +219,18 @@ class Lab:
         )
 
     def _agent(self) -> Spec:
+        keys = self.folder / "keys"
+        edge = EdgeSettings(str(keys / "edge.pem"), str(keys / "authority.pem"), self._edge_secret)
         settings = AgentSettings(
             control_port=self._ports["control"],
             control_token_file=str(self.folder / "keys/control-token"),
-            routes=(RouteSettings("jwks", self._ports["jwks"], self._url("issuer")),),
+            routes=(
+                RouteSettings("jwks", self._ports["jwks"], self._url("issuer")),
+                *(
+                    RouteSettings(name, self._ports[name], self._url(upstream), edge)
+                    for name, upstream in _EDGES.items()
+                ),
+            ),
             clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
             issuer_url=self._url("issuer"),
             issuer_token_file=str(self.folder / "keys/admin-token"),
@@ -205,6 +244,10 @@ class Lab:
         )
 
     @property
+    def _edge_secret(self) -> str:
+        return str(self.folder / "keys/edge-secret")
+
+    @property
     def _clock_file(self) -> Path:
         return self.folder / f"{MOVABLE}.clock"
 
@@ -212,46 +255,61 @@ class Lab:
         ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
         return [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
 
-    def _write_target(self, signer: SigningKey, client: SigningKey, foreign: SigningKey) -> None:
+    def _resource(self, name: str) -> dict[str, object]:
+        return {
+            "name": name,
+            "url": self._url(name) + ROUTE,
+            "audience": AUDIENCE,
+            "scope": SCOPE,
+            "leeway": self.options.profile.leeway,
+        }
+
+    def _write_target(self, signer: SigningKey, foreign: SigningKey) -> None:
         own = {
-            "id": CLIENT_ID,
+            "id": self._client_id,
             "auth": "private_key_jwt",
-            "key": "file:keys/client.pem",
-            "kid": client.kid,
-            "alg": client.alg.value,
+            "key": f"file:keys/{self._client_id}.pem",
+            "kid": f"{self._client_id}-1",
+            "alg": self.options.client_alg.value,
             "scope": SCOPE,
         }
+        many = {"count": self.options.clients} if self.options.clients > 1 else {}
         content: dict[str, object] = {
             "environment": ENVIRONMENT,
             "issuer": {"url": self._url("issuer"), "metrics": f"{self._url('issuer')}/metrics"},
             "client": [
-                own,
+                {**own, **many},
                 {
                     "id": PARTNER_CLIENT_ID,
                     "auth": "client_secret_basic",
                     "secret": "file:keys/client-secret",
                     "scope": SCOPE,
                 },
-                {**own, "dpop": True},
+                {**own, **many, "dpop": True},
+                {
+                    "id": DEVICE_CLIENT_ID,
+                    "auth": "tls",
+                    "certificate": f"file:keys/{DEVICE_CLIENT_ID}.pem",
+                    "scope": SCOPE,
+                    "count": _DEVICES,
+                },
             ],
-            "foreign": {
-                "issuer": FOREIGN_ISSUER,
-                "key": "file:keys/foreign.pem",
-                "kid": foreign.kid,
-                "alg": foreign.alg.value,
-            },
+            "tls": {"ca": "file:keys/authority.pem"},
+            "foreign": [
+                {
+                    "issuer": FOREIGN_ISSUER,
+                    "key": "file:keys/foreign.pem",
+                    "kid": foreign.kid,
+                    "alg": foreign.alg.value,
+                }
+            ],
             "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
             "resource": [
-                {
-                    "name": name,
-                    "url": self._url(name) + ROUTE,
-                    "audience": AUDIENCE,
-                    "scope": SCOPE,
-                    "leeway": self.options.profile.leeway,
-                    "dpop": True,
-                    "metrics": f"{self._url(name)}/metrics",
-                }
-                for name in _MIN_LIFETIMES
+                *(
+                    {**self._resource(name), "dpop": True, "metrics": f"{self._url(name)}/metrics"}
+                    for name in _MIN_LIFETIMES
+                ),
+                {**self._resource("verifier-a-mtls"), "mtls": True},
             ],
             "limits": {"rate": 10000, "tokens": 1000000},
             "break": {

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from jwtdrill.verify import ForwardedCertificates
+
 T = TypeVar("T")
 SETTINGS_VARIABLE = "JWTDRILL_SETTINGS"
 
@@ -32,13 +34,16 @@ PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """A client that the issuer knows: its public key as a JWK and the algorithm bound to it, or a secret; scopes."""
+    """A client that the issuer knows: its public key as a JWK and the algorithm bound to it, or a secret, or the
+    thumbprint of its certificate; scopes.
+    """
 
     id: str
     jwk: dict[str, str]
     alg: str
     scopes: tuple[str, ...]
     secret: str = field(default="", repr=False)
+    certificate: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class IssuerSettings:
 
     token_padding: characters of a claim that says nothing, for tokens as large as some in the field. foreign_issuer and
     foreign_jwks: one whose tokens are exchanged. nonces: whether a proof must carry a nonce of this server.
+    mtls_url: where clients with a certificate come in; edge_secret_file: by which the edge there is known.
     """
 
     url: str
@@ -63,6 +69,8 @@ class IssuerSettings:
     foreign_issuer: str = ""
     foreign_jwks: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     nonces: bool = False
+    mtls_url: str = ""
+    edge_secret_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ class VerifierSettings:
     """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ.
 
     decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens, fetched every second.
-    nonces: whether a proof must carry a nonce of this server.
+    nonces: whether a proof must carry a nonce of this server. edge_secret_file: by which the edge is known that tells
+    of clients' certificates.
     """
 
     name: str
@@ -90,6 +99,7 @@ class VerifierSettings:
     decisions: int
     revocations: str = ""
     nonces: bool = False
+    edge_secret_file: str = ""
 
 
 def write_settings(path: Path, settings: object) -> None:
@@ -101,3 +111,8 @@ def write_settings(path: Path, settings: object) -> None:
 def read_settings(into: type[T]) -> T:
     """The settings of this process, from the file that the environment names."""
     return TypeAdapter(into).validate_json(Path(os.environ[SETTINGS_VARIABLE]).read_bytes())
+
+
+def forwarded_certificates(secret_file: str) -> ForwardedCertificates | None:
+    """What knows clients' certificates, where there is an edge that tells of them."""
+    return ForwardedCertificates(Path(secret_file).read_text()) if secret_file else None

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.lab.revocations import RevocationList
-from jwtdrill.lab.settings import VerifierSettings, read_settings
+from jwtdrill.lab.settings import VerifierSettings, forwarded_certificates, read_settings
 from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Nonces, ProofChecker, Verifier, VerifierPolicy
 from jwtdrill.verify.middleware import Application, Receive, Scope, Send
 
@@ -69,6 +69,7 @@ def build(settings: VerifierSettings) -> Application:
         clients=settings.clients,
         instruments=instruments,
         proofs=ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None),
+        certificates=forwarded_certificates(settings.edge_secret_file),
     )
 
 

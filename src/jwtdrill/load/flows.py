@@ -3,27 +3,28 @@
 A locustfile takes one, adds a task, and says what it asks. `impossible` says why a target cannot be asked so.
 """
 
-import itertools
+import random
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import gevent
 
 from jwtdrill.catalog.verdicts import Expected, Verdict
-from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.documents import Document
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.refresh import Refresh
 from jwtdrill.flows.revocation import Revocation
-from jwtdrill.flows.token import ASSERTION_LIFETIME, ClientCredentials, ClientIdentity, Grant
+from jwtdrill.flows.token import ASSERTION_LIFETIME, Grant
 from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
 from jwtdrill.load.run import Run
-from jwtdrill.load.users import Client, TokenHolder
+from jwtdrill.load.users import NO_KEY, Client, TokenHolder
 from jwtdrill.load.verdict import VALID
-from jwtdrill.target.model import Target
+from jwtdrill.target.model import Client as Described
+from jwtdrill.target.model import Foreign, Target
 from jwtdrill.tokens.minter import Claims, Minter
 
 REVOKED, REUSED = "revoked", "refresh_reused"
@@ -36,9 +37,10 @@ class TokenExchanger(TokenHolder):
 
     abstract = True
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        self.exchanging = TokenExchange(self.shared.client_credentials.identity)
+    @cached_property
+    def exchanging(self) -> TokenExchange:
+        """How it exchanges."""
+        return TokenExchange(self.identity)
 
     def exchange(self, *, delegated: bool = False) -> Grant | None:
         """A token for the one held; delegated: as an actor for its subject, here both the same client."""
@@ -53,25 +55,28 @@ class BrokeredClient(Client):
     """Brings a foreign issuer's token and gets a local one; each client is a subject of its own."""
 
     abstract = True
-    _numbers: ClassVar[Iterator[int]] = itertools.count(1)
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        self._subject = f"subject-{next(self._numbers)}"
-        self.brokering = Broker(self.shared.client_credentials.identity)
-        self._mint = foreign_tokens(self.shared.target)
+    @cached_property
+    def brokering(self) -> Broker:
+        """How it exchanges."""
+        return Broker(self.identity)
+
+    @cached_property
+    def _mints(self) -> list[Callable[[str, str], str]]:
+        target = self.shared.target
+        return [foreign_tokens(target, foreign) for foreign in target.foreign]
 
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Without a foreign issuer there is nothing to bring."""
-        return "" if run.target.foreign is not None else "the target file has no [foreign]"
+        return super().impossible(run) if run.target.foreign else "the target file has no [[foreign]]"
 
     def exchange(self) -> Grant | None:
-        """A local token for a fresh foreign one."""
-        audience = self.shared.endpoints.issuer
-        return self.grant(
-            self.brokering, lambda: self.brokering.request(self._mint(self._subject, audience), subject_type=JWT)
-        )
+        """A local token for a fresh one of a foreign issuer, of each as often as its weight."""
+        weights = [foreign.weight for foreign in self.shared.target.foreign]
+        mint = random.choices(self._mints, weights)[0]  # noqa: S311 - not a secret
+        subject, audience = f"subject-{self.number + 1}", self.identity.endpoints.issuer
+        return self.grant(self.brokering, lambda: self.brokering.request(mint(subject, audience), subject_type=JWT))
 
 
 class Refresher(Client):
@@ -80,15 +85,21 @@ class Refresher(Client):
     abstract = True
     scope = "offline_access"
 
+    wanted = NO_KEY
+
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.refreshing = Refresh(self.shared.client_credentials.identity)
         self._refresh: str | None = None
 
+    @cached_property
+    def refreshing(self) -> Refresh:
+        """How it refreshes."""
+        return Refresh(self.identity)
+
     @classmethod
-    def impossible(cls, run: Run) -> str:
+    def suits(cls, client: Described) -> bool:
         """The first refresh token comes with an assertion's grant."""
-        return "" if run.jwt_bearer is not None else "the first [[client]] has no key to sign an assertion with"
+        return super().suits(client) and client.signs
 
     def prepare(self) -> bool:
         """Get the first refresh token."""
@@ -96,8 +107,7 @@ class Refresher(Client):
 
     def begin(self) -> str | None:
         """A refresh token of a new family; None while the issuer gives none."""
-        flow = self.shared.jwt_bearer
-        assert flow is not None
+        flow = self.asserting
         scope = f"{flow.identity.client.scope or ''} {self.scope}".strip()
         granted = self.grant(flow, lambda: flow.request(scope=scope))
         self._refresh = granted.refresh if granted is not None else None
@@ -130,15 +140,15 @@ class Introspecter(TokenHolder):
 
     abstract = True
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        run = self.shared
-        self.introspection = Introspection(run.client_credentials.identity, run.endpoints.introspection)
+    @cached_property
+    def introspection(self) -> Introspection:
+        """How it asks."""
+        return Introspection(self.identity)
 
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Without an endpoint nobody can be asked."""
-        return "" if run.endpoints.introspection else "the issuer names no introspection endpoint"
+        return super().impossible(run) if run.endpoints.introspection else "the issuer names no introspection endpoint"
 
     def introspect(self, token: str, case: str = VALID, expected: Expected = Expected.ACCEPTED) -> Verdict:
         """What the issuer says of it."""
@@ -151,15 +161,15 @@ class Revoker(Introspecter):
 
     abstract = True
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        run = self.shared
-        self.revocation = Revocation(run.client_credentials.identity, run.endpoints.revocation)
+    @cached_property
+    def revocation(self) -> Revocation:
+        """How it revokes."""
+        return Revocation(self.identity)
 
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Without an endpoint nothing can be revoked."""
-        return "" if run.endpoints.revocation else "the issuer names no revocation endpoint"
+        return super().impossible(run) if run.endpoints.revocation else "the issuer names no revocation endpoint"
 
     def revoke(self, token: str) -> None:
         """Revoke it: the answer is the same whether or not it was a token (RFC 7009 section 2.2)."""
@@ -196,27 +206,58 @@ class Revoker(Introspecter):
         )
 
 
+class CertifiedCaller(TokenHolder):
+    """A client with a certificate, to which its tokens are bound, and which it shows with each call (RFC 8705)."""
+
+    abstract = True
+    wanted = "no [[client]] has a certificate"
+
+    @classmethod
+    def suits(cls, client: Described) -> bool:
+        """Those with a certificate."""
+        return client.certificate is not None
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without such a resource nobody looks at the certificate."""
+        if not any(resource.mtls for resource in run.target.resource):
+            return "no [[resource]] has mtls = true"
+        return super().impossible(run)
+
+    @cached_property
+    def certified_calls(self) -> list[Call]:
+        """The resources that are called over mutual TLS."""
+        return [call for call in self.calls if call.resource.mtls]
+
+
 class ProvedCaller(Client):
     """A client whose tokens are bound to a key of its own, which it proves with each request (RFC 9449)."""
 
     abstract = True
+    wanted = "no [[client]] has dpop = true"
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        run = self.shared
-        described = next(client for client in run.target.client if client.dpop)
         self.prover = Prover()
-        self.proved_calls = [call for call in run.calls if call.resource.dpop]
-        self.asking = ClientCredentials(ClientIdentity(described, run.target, run.endpoints))
         self._granted: Grant | None = None
         self._renew_at = 0.0
 
     @classmethod
+    def suits(cls, client: Described) -> bool:
+        """Those whose tokens are bound."""
+        return client.dpop
+
+    @classmethod
     def impossible(cls, run: Run) -> str:
-        """Without such a client no token is bound."""
-        if not any(client.dpop for client in run.target.client):
-            return "no [[client]] has dpop = true"
-        return "" if any(call.resource.dpop for call in run.calls) else "no [[resource]] has dpop = true"
+        """Without such a resource nobody looks at the proof."""
+        if not any(resource.dpop for resource in run.target.resource):
+            return "no [[resource]] has dpop = true"
+        return super().impossible(run)
+
+    @cached_property
+    def proved_calls(self) -> list[Call]:
+        """The resources that want a proof."""
+        return [call for call in self.calls if call.resource.dpop]
 
     def prepare(self) -> bool:
         """Get the first token."""
@@ -267,16 +308,13 @@ class DocumentReader(Client):
         self.send(document.name, VALID, document.name, Expected.ACCEPTED, document.request(), document)
 
 
-def foreign_tokens(target: Target) -> Callable[[str, str], str]:
+def foreign_tokens(target: Target, foreign: Foreign) -> Callable[[str, str], str]:
     """What gives a foreign token for a subject and an audience. Raises BadInputError."""
-    foreign = target.foreign
-    if foreign is None:
-        raise BadInputError(f"{target.path}: no [foreign]: this needs an issuer whose tokens are exchanged")
     if foreign.key is None:
         assert foreign.token is not None
         ready = target.read(foreign.token).decode("ascii", "replace").strip()
         return lambda _subject, _audience: ready
-    minter = Minter(target.signing_key("foreign", foreign.key, foreign.alg, foreign.kid), typ="JWT")
+    minter = Minter(target.signing_key(f"foreign {foreign.issuer}", foreign.key, foreign.alg, foreign.kid), typ="JWT")
 
     def mint(subject: str, audience: str) -> str:
         claims = Claims.lasting(ASSERTION_LIFETIME, now=time.time(), iss=foreign.issuer, sub=subject, aud=audience)

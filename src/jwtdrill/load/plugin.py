@@ -18,6 +18,7 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 from rich.console import Console
 
 from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.flows.token import ClientIdentity
 from jwtdrill.load.arrivals import Share
 from jwtdrill.load.exporter import ScoreboardCollector, serve
 from jwtdrill.load.files import check_report, write
@@ -37,6 +38,7 @@ from jwtdrill.load.team import Master, Worker
 from jwtdrill.load.verdict import judge, lost, outcome
 from jwtdrill.load.watchdog import Watchdog
 from jwtdrill.processes.supervisor import port_in_use
+from jwtdrill.target.model import Client
 
 _HIGHEST_PORT = 65535
 _SETTLE = 0.5  # seconds for all clients to get their first tokens before requests arrive for them
@@ -57,6 +59,7 @@ class _State:
     go: Event = field(default_factory=Event)  # load may begin
     share: Share = field(default_factory=Share)
     clients: list[Arriving] = field(default_factory=list)
+    numbered: int = 0  # simulated clients until now
     open_loop: OpenLoop | None = None
     supplies: Supplies | None = None
     watchdog: Watchdog | None = None
@@ -97,6 +100,17 @@ def leave(client: Arriving) -> None:
     """Nothing arrives for it any more."""
     if client in _state.clients:
         _state.clients.remove(client)
+
+
+def next_number() -> int:
+    """Of a simulated client, from 0: the numbers of all processes interlock."""
+    share, _state.numbered = _state.share, _state.numbered + 1
+    return share.index + share.of * (_state.numbered - 1)
+
+
+def identity(client: Client, sharers: int) -> ClientIdentity:
+    """That client with its credential; sharers: so many different ones there are."""
+    return _supplies().identity(client, sharers)
 
 
 def pooled_holding() -> Holding | None:
@@ -181,6 +195,7 @@ def _start(environment: Environment, **_: Any) -> None:
     _state.draining = _state.stopped = False
     _state.result, _state.refused = None, ""
     _state.clients.clear()
+    _state.numbered = 0
     given = environment.parsed_options
     if given is not None:
         try:

@@ -13,13 +13,14 @@ from typing import Any
 from jwtdrill.catalog.objectives import Objective, objectives
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
-from jwtdrill.flows.token import ClientCredentials, ClientIdentity, JwtBearer, signer_of
+from jwtdrill.flows.token import ClientIdentity, signer_of
 from jwtdrill.load.arrivals import Rate, Spacing
 from jwtdrill.load.fitness import Fitness
+from jwtdrill.load.roster import Roster
 from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
-from jwtdrill.target.model import Target
+from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import CASES, Case, History, Need, NotApplicableError, Subject, parse_mix
 from jwtdrill.tokens.minter import Minter
 
@@ -60,9 +61,6 @@ class Run:
     target: Target
     endpoints: Endpoints
     objectives: tuple[Objective, ...]
-    calls: list[Call]
-    client_credentials: ClientCredentials
-    jwt_bearer: JwtBearer | None
     signer: Minter | None
     jwks: tuple[Mapping[str, Any], ...]
     tls: ssl.SSLContext
@@ -78,6 +76,7 @@ class Run:
     fitness: Fitness = field(default_factory=Fitness)
     tokens_asked: int = 0
     corpus: list[Case] | None = None
+    others: dict[str, Endpoints] = field(default_factory=dict)  # of issuers beside the target file's
     started: float = field(default_factory=time.time)
 
     def configure(self, options: Options) -> None:
@@ -102,7 +101,8 @@ class Run:
                 raise BadInputError(
                     f"case {case.id} is of no access token: `jwtdrill attack` sends it where it belongs"
                 )
-            why = next(filter(None, (case.debatable(call.material("")) for call in self.calls)), "")
+            calls = [Call(resource) for resource in self.target.resource]
+            why = next(filter(None, (case.debatable(call.material("")) for call in calls)), "")
             if why:
                 raise BadInputError(
                     f"case {case.id}: either verdict is right ({why}): `jwtdrill attack` reports what comes"
@@ -138,7 +138,7 @@ class Run:
 
     def makeable(self, genuine: str) -> list[Case]:
         """The cases that every resource must refuse and that can be made from such a token."""
-        materials = [call.material(genuine, self.signer, self.jwks) for call in self.calls]
+        materials = [Call(resource).material(genuine, self.signer, self.jwks) for resource in self.target.resource]
 
         def fits(case: Case) -> bool:
             if case.reason is None or case.history is not History.NONE or Subject.ACCESS_TOKEN not in case.fits:
@@ -152,6 +152,15 @@ class Run:
 
         return [case for case in CASES.values() if fits(case)]
 
+    def identity(self, client: Client) -> ClientIdentity:
+        """That client with its credential read. Raises BadInputError, MissingPartError."""
+        endpoints = self.endpoints
+        if client.issuer is not None:
+            if client.issuer not in self.others:
+                self.others[client.issuer] = discover(self.target, client.issuer)
+            endpoints = self.others[client.issuer]
+        return ClientIdentity(client, self.target, endpoints)
+
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""
         if self.tokens_asked >= self.target.limits.tokens * self.token_share:
@@ -164,24 +173,22 @@ def prepare(options: Options) -> Run:
     """Read and check everything before any load. Raises BadInputError, MissingPartError."""
     target = load_target(options.target)
     target.refuse_production("load")
-    client = target.require_clients()[0]
-    calls = [Call(resource) for resource in target.require_resources()]
+    target.require_client()
+    target.require_resources()
     wanted = objectives(target.objectives_path)
     endpoints = discover(target)
-    keys = require_keys(target, endpoints)
-    identity = ClientIdentity(client, target, endpoints)
     run = Run(
         options=options,
         target=target,
         endpoints=endpoints,
         objectives=wanted,
-        calls=calls,
-        client_credentials=ClientCredentials(identity),
-        jwt_bearer=JwtBearer(identity) if identity.minter is not None else None,
         signer=signer_of(target),
-        jwks=keys,
+        jwks=require_keys(target, endpoints),
         tls=tls_context(target),
     )
+    for client in Roster(target, lambda client: not client.dpop).clients:
+        for number in sorted({1, client.count}):  # of many the first and the last, for reading takes its time
+            run.identity(client.numbered(number))
     run.configure(options)
     return run
 

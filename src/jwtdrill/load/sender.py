@@ -40,8 +40,8 @@ class Sender:
         self._tls = tls
         self._most = most
         self._timeout = timeout
-        self._origins: dict[tuple[str, str, int], _Origin] = {}
-        self._heads: dict[tuple[str, str], tuple[_Origin, str]] = {}
+        self._origins: dict[tuple[str, str, int, int], _Origin] = {}
+        self._heads: dict[tuple[str, str, int], tuple[_Origin, str]] = {}
 
     def send(self, request: Request) -> Response:
         """What came back, or why nothing came: the name of the error. Never raises for what the network does."""
@@ -87,7 +87,7 @@ class Sender:
                     raise
 
     def _head(self, request: Request) -> tuple["_Origin", str]:
-        key = (request.method, request.url)
+        key = (request.method, request.url, id(request.tls))
         known = self._heads.get(key)
         if known is None:
             known = self._heads[key] = self._new_head(request)
@@ -102,10 +102,11 @@ class Sender:
 
     def _new_head(self, request: Request) -> tuple["_Origin", str]:
         parts = urlsplit(request.url)
-        name = (parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        place = (parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        name = (*place, id(request.tls))
         origin = self._origins.get(name)
         if origin is None:
-            origin = self._origins[name] = _Origin(*name, self._most, self._tls)
+            origin = self._origins[name] = _Origin(*place, self._most, request.tls or self._tls)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return origin, (
             f"{request.method} {path} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\n"

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import gevent
@@ -12,19 +13,23 @@ from locust.exception import CatchResponseError, StopUser
 from jwtdrill.catalog.verdicts import Expected, Verdict, held
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
-from jwtdrill.flows.token import ClientCredentials, Grant, JwtBearer, TokenFlow
+from jwtdrill.flows.token import ClientCredentials, ClientIdentity, Grant, JwtBearer, TokenFlow
 from jwtdrill.load import plugin
 from jwtdrill.load.fitness import TROUBLE, Missed
 from jwtdrill.load.holding import Holding
 from jwtdrill.load.lookahead import DryError
 from jwtdrill.load.open_loop import take_due
+from jwtdrill.load.roster import Roster
 from jwtdrill.load.run import Reuse, Run
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.sender import Sender, most_connections
 from jwtdrill.load.verdict import VALID
+from jwtdrill.target.model import NUMBER
+from jwtdrill.target.model import Client as Described
 from jwtdrill.tokens.cases import Case, NotApplicableError
 from jwtdrill.tokens.reading import kid_of
 
+NO_KEY = "no [[client]] has a key to sign assertions with"
 _TIMEOUT = 10.0
 _FOR_EVER = 1e6  # seconds that a client of the open model sleeps: its requests are started by their arrival
 _RETRY = 1.0
@@ -36,6 +41,7 @@ class Client(FastHttpUser):
 
     abstract = True
     host = "http://target.invalid"  # every request has its own absolute URL
+    wanted = "there is no [[client]] whose tokens are not bound to a key"  # said where no client suits
     insecure = False  # certificates are checked
 
     def __init__(self, environment: Any) -> None:
@@ -51,9 +57,47 @@ class Client(FastHttpUser):
         self.sender = Sender(self.shared.tls, most=most_connections() if open_model else 2, timeout=_TIMEOUT)
 
     @classmethod
-    def impossible(cls, run: Run) -> str:  # noqa: ARG003 - for those who override it
+    def suits(cls, client: Described) -> bool:
+        """Whether it can be that client of the target file."""
+        return not client.dpop
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
         """Why such a client cannot do its work against this target; empty when it can."""
-        return ""
+        return "" if Roster(run.target, cls.suits).clients else cls.wanted
+
+    @cached_property
+    def number(self) -> int:
+        """Of this simulated client, from 0: no other has it."""
+        return plugin.next_number()
+
+    @cached_property
+    def identity(self) -> ClientIdentity:
+        """Which client of the target file it is."""
+        roster = Roster(self.shared.target, self.suits)
+        return plugin.identity(roster.client(self.number), roster.size)
+
+    @cached_property
+    def asking(self) -> ClientCredentials:
+        """How it gets a token in its own name."""
+        return ClientCredentials(self.identity)
+
+    @cached_property
+    def asserting(self) -> JwtBearer:
+        """How it gets a token for an assertion about itself, or about a subject that no other has."""
+        subject = self.identity.client.subject or ""
+        return JwtBearer(self.identity, subject.replace(NUMBER, str(self.number + 1)))
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """The resources that it can call, with its certificate where it has one."""
+        return [
+            Call(resource, self.identity.tls) for resource in self.shared.target.resources_for(self.identity.client)
+        ]
+
+    @cached_property
+    def _call_weights(self) -> list[int]:
+        return [call.resource.weight for call in self.calls]
 
     def prepare(self) -> bool:
         """Get what is needed before the first arrival; False when it is not to be had now."""
@@ -87,6 +131,7 @@ class Client(FastHttpUser):
     def start(self, group: Any) -> Any:
         """Locust's own, when the load may begin."""
         plugin.await_go()
+        assert self.identity  # read, and signing, before the first request
         greenlet = super().start(group)
         greenlet.link(lambda _: self.sender.close())
         return greenlet
@@ -120,7 +165,7 @@ class Client(FastHttpUser):
         verdict = judged.verdict
         if response.error in TROUBLE:
             shared.fitness.trouble[response.error] = shared.fitness.trouble.get(response.error, 0) + 1
-        shared.board.add(Tally(name, case, resource, expected, verdict), latency, (shared.endpoints.issuer, kid))
+        shared.board.add(Tally(name, case, resource, expected, verdict), latency, (self.identity.endpoints.issuer, kid))
         failure = (
             None
             if held(expected, verdict)
@@ -202,8 +247,8 @@ class TokenHolder(Client):
         return random.choice(self.shared.corpus)  # noqa: S311 - not a secret
 
     def pick_call(self) -> Call:
-        """One of the target's resources."""
-        return random.choice(self.shared.calls)  # noqa: S311 - not a secret
+        """One of the target's resources, as often as its weight."""
+        return random.choices(self.calls, self._call_weights)[0]  # noqa: S311 - not a secret
 
     def call(self, call: Call, case: Case) -> None:
         """Call the resource with a token of that case; without a token, get one first."""
@@ -232,7 +277,7 @@ class TokenHolder(Client):
 
     def _ask(self) -> Grant | None:
         try:
-            return self.ask(self.shared.client_credentials)
+            return self.ask(self.asking)
         except StopUser:
             return None
 

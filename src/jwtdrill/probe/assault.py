@@ -1,6 +1,6 @@
 """From a target file to an attack: which grounds there are."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import httpx
 
@@ -17,18 +17,21 @@ from jwtdrill.probe.grounds import (
     AsGrant,
     AtIntrospection,
     AtResource,
+    CertificateAtTokenEndpoint,
     Ground,
     ProofAtResource,
     ProofAtTokenEndpoint,
+    Revoke,
+    Tokens,
 )
+from jwtdrill.probe.presenter import presenter_of
 from jwtdrill.probe.sending import send
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import tls_context
-from jwtdrill.target.model import Target
+from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import Case
 
 _TIMEOUT = 10.0
-Revoke = Callable[[str], Awaitable[Judgement]]
 
 
 async def attack_target(
@@ -38,67 +41,88 @@ async def attack_target(
     endpoints = discover(target)
     async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
         allowance = Allowance(target.limits.tokens)
-        grounds = _grounds(target, endpoints, client, allowance)
-        plan = Plan(
-            grounds,
-            cases,
-            rate=target.limits.rate,
-            asks=allowance,
-            wait=wait,
-            revoke=_revoking(target, endpoints, client),
-        )
-        return await attack(plan, client, tick)
+        grounds = _Grounds(target, endpoints, client, allowance).all()
+        return await attack(Plan(grounds, cases, target.limits.rate, allowance, wait), client, tick)
 
 
-def _grounds(target: Target, endpoints: Endpoints, client: httpx.AsyncClient, allowance: Allowance) -> list[Ground]:
-    """Those of the first client that has one, and those of the first whose tokens are bound to a key."""
-    signer, keys = signer_of(target), require_keys(target, endpoints)
-    source = TokenSource(target, endpoints, allowance=allowance)
+class _Grounds:
+    """Those of the first client, of the first whose tokens are bound to a key, and of the first with a certificate."""
 
-    async def tokens(fresh: bool) -> str:
-        return await source.token(client, fresh=fresh)
+    def __init__(self, target: Target, endpoints: Endpoints, client: httpx.AsyncClient, allowance: Allowance) -> None:
+        self._target = target
+        self._endpoints = endpoints
+        self._client = client
+        self._allowance = allowance
+        self._signer = signer_of(target)
+        self._keys = require_keys(target, endpoints)
+        self._clients = [described for described in target.first_clients if described.issuer is None]
 
-    grounds: list[Ground] = [AtResource(Call(resource), tokens, signer, keys) for resource in target.resource]
-    for described in [entry for entry in target.client if not entry.dpop][:1]:
-        identity = ClientIdentity(described, target, endpoints)
-        if endpoints.introspection:
-            grounds.append(AtIntrospection(Introspection(identity, endpoints.introspection), tokens, signer, keys))
-        if identity.minter is not None and described.auth == "private_key_jwt":
-            grounds.append(AsClient(ClientCredentials(identity)))
-        if identity.minter is not None and described.may(JwtBearer.name) and endpoints.offers(JWT_BEARER):
-            grounds.append(AsGrant(JwtBearer(identity)))
-    for described in [entry for entry in target.client if entry.dpop][:1]:
-        grounds += _proved(target, endpoints, ClientIdentity(described, target, endpoints), client, allowance)
-    return grounds
+    def all(self) -> list[Ground]:
+        """In the order in which they are attacked. Raises BadInputError for a credential that cannot be read."""
+        plain = next((described for described in self._clients if not described.dpop), None)
+        return [*self._resources(plain), *self._issuer(plain), *self._proved(), *self._certified(plain)]
 
+    def _resources(self, plain: Client | None) -> Iterator[Ground]:
+        """Those that take a token alone, if we have such tokens."""
+        if plain is None or plain.certificate is None:
+            identity = self._identity(plain) if plain is not None else None
+            tokens, revoke = self._tokens(identity), self._revoking(identity)
+            for resource in self._target.resources_for(None):
+                yield AtResource(Call(resource), tokens, self._signer, self._keys, revoke=revoke)
 
-def _proved(
-    target: Target,
-    endpoints: Endpoints,
-    identity: ClientIdentity,
-    client: httpx.AsyncClient,
-    allowance: Allowance,
-) -> list[Ground]:
-    prover = Prover()
-    source = TokenSource(target, endpoints, identity, prover, allowance)
+    def _issuer(self, plain: Client | None) -> Iterator[Ground]:
+        if plain is None:
+            return
+        identity = self._identity(plain)
+        if self._endpoints.introspection:
+            tokens, revoke = self._tokens(identity), self._revoking(identity)
+            yield AtIntrospection(Introspection(identity), tokens, self._signer, self._keys, revoke)
+        if plain.signs:
+            yield AsClient(ClientCredentials(identity))
+        if plain.signs and plain.may(JwtBearer.name) and self._endpoints.offers(JWT_BEARER):
+            yield AsGrant(JwtBearer(identity))
 
-    async def tokens(fresh: bool) -> str:
-        return await source.token(client, fresh=fresh)
+    def _proved(self) -> Iterator[Ground]:
+        for described in [described for described in self._clients if described.dpop][:1]:
+            identity, prover = self._identity(described), Prover()
+            yield ProofAtTokenEndpoint(ClientCredentials(identity), prover)
+            tokens = self._tokens(identity, prover)
+            for resource in self._target.resources_for(described):
+                if resource.dpop:
+                    yield ProofAtResource(Call(resource, identity.tls), tokens, prover)
 
-    return [
-        ProofAtTokenEndpoint(ClientCredentials(identity), prover),
-        *(ProofAtResource(Call(resource), tokens, prover) for resource in target.resource if resource.dpop),
-    ]
+    def _certified(self, plain: Client | None) -> Iterator[Ground]:
+        """What wants a certificate, and all else if the tokens that we have are bound to one."""
+        found = presenter_of(self._target, self._clients)
+        if found is None:
+            return
+        described, presenter = found
+        identity = self._identity(described)
+        tokens, revoke = self._tokens(identity), self._revoking(identity)
+        for resource in self._target.resource:
+            if resource.mtls or described is plain:
+                yield AtResource(Call(resource), tokens, self._signer, self._keys, presenter, revoke)
+        if described.auth == "tls":
+            yield CertificateAtTokenEndpoint(ClientCredentials(identity), presenter)
 
+    def _identity(self, described: Client) -> ClientIdentity:
+        return ClientIdentity(described, self._target, self._endpoints)
 
-def _revoking(
-    target: Target, endpoints: Endpoints, client: httpx.AsyncClient
-) -> Callable[[str], Awaitable[Judgement]] | None:
-    if not endpoints.revocation or not target.client:
-        return None
-    revocation = Revocation(ClientIdentity(target.client[0], target, endpoints), endpoints.revocation)
+    def _tokens(self, identity: ClientIdentity | None, prover: Prover | None = None) -> Tokens:
+        source = TokenSource(self._target, self._endpoints, identity, prover, self._allowance)
 
-    async def revoke(token: str) -> Judgement:
-        return revocation.judge(await send(client, revocation.request(token)))
+        async def tokens(fresh: bool) -> str:
+            return await source.token(self._client, fresh=fresh)
 
-    return revoke
+        return tokens
+
+    def _revoking(self, identity: ClientIdentity | None) -> Revoke | None:
+        """By whom the token was given to: another client may not (RFC 7009 section 2.1)."""
+        if not self._endpoints.revocation or identity is None:
+            return None
+        revocation = Revocation(identity)
+
+        async def revoke(token: str) -> Judgement:
+            return revocation.judge(await send(self._client, revocation.request(token)))
+
+        return revoke

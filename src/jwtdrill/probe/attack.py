@@ -8,7 +8,7 @@ at the end; when one is not accepted, whatever came since the last that was coun
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -111,7 +111,7 @@ class Assault:
 @dataclass
 class Plan:
     """What to send where. rate: requests/s at most; asks: at most so many of the token endpoint; wait: seconds that may
-    be spent on a token's expiry; revoke: revokes an access token, None where the issuer has no endpoint for it.
+    be spent on a token's expiry.
     """
 
     grounds: Sequence[Ground]
@@ -119,7 +119,6 @@ class Plan:
     rate: float
     asks: Allowance
     wait: float = 0.0
-    revoke: Callable[[str], Awaitable[Judgement]] | None = None
 
 
 async def attack(plan: Plan, client: httpx.AsyncClient, tick: Callable[[str], None] = lambda _: None) -> Assault:
@@ -236,9 +235,9 @@ class _Siege:
         if case.history is History.EXPIRED:
             await asyncio.sleep(seconds)
         if case.history is History.REVOKED:
-            if self._plan.revoke is None:
+            if self._ground.revoke is None:
                 return self._skipped(case, Outcome.NOT_RUN, "the issuer names no revocation endpoint")
-            taken = await self._plan.revoke(token)
+            taken = await self._ground.revoke(token)
             if taken.verdict is not Verdict.ACCEPTED:
                 return self._skipped(case, Outcome.NOT_RUN, f"the issuer does not revoke it ({taken.remark})")
         began = time.monotonic()

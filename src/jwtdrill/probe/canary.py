@@ -57,13 +57,16 @@ class Canary:
         self._endpoints = endpoints
         self._pace = pace or Pace()
         self._tls = tls_context(target)
-        self._calls = [Call(resource) for resource in target.require_resources()]
+        described = target.first_client
+        identity = ClientIdentity(described, target, endpoints) if described is not None else None
+        target.require_resources()
+        self._calls = [Call(r, identity.tls if identity else None) for r in target.resources_for(described)]
         self._tokens = GoodTokens()
         self._ready_tokens = [reference.value for reference in target.token]
         self._target = target
         if not target.client and not target.token:
             raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: the canary needs known-good tokens")
-        self._flow = ClientCredentials(ClientIdentity(target.client[0], target, endpoints)) if target.client else None
+        self._flow = ClientCredentials(identity) if identity is not None else None
         self._total = instruments.counter(metrics.CANARY)
         self._duration = instruments.histogram(metrics.CANARY_DURATION)
         self._certificates = instruments.gauge(metrics.CERTIFICATE_EXPIRY)

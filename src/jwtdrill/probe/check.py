@@ -146,7 +146,7 @@ class _Preflight:
     async def _tokens(self, client: httpx.AsyncClient, endpoints: Endpoints) -> str:
         """A token by each grant that is configured; returns the first that a resource can be called with."""
         first = ""
-        for described in self._target.client:
+        for described in self._target.first_clients:
             for flow in flows_of(described, endpoints):
                 name = f"token for {described.id} by {flow}{' with a proof' if described.dpop else ''}"
                 try:
@@ -210,7 +210,7 @@ class _Preflight:
     async def _introspection(self, client: httpx.AsyncClient, endpoints: Endpoints, token: str) -> None:
         if not endpoints.introspection or not token or not self._target.client:
             return
-        flow = Introspection(ClientIdentity(self._target.client[0], self._target, endpoints), endpoints.introspection)
+        flow = Introspection(ClientIdentity(self._target.require_client(), self._target, endpoints))
         good = flow.judge(await send(client, flow.request(token)))
         bad = flow.judge(await send(client, flow.request("not-a-token")))
         name = "introspection tells good from bad"

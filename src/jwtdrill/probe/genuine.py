@@ -54,7 +54,7 @@ class TokenSource:
             raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: this needs known-good tokens")
         self._target = target
         if identity is None and target.client:
-            identity = ClientIdentity(target.client[0], target, endpoints)
+            identity = ClientIdentity(target.require_client(), target, endpoints)
         self._flow = ClientCredentials(identity) if identity is not None else None
         self._prover = prover
         self._token = ""

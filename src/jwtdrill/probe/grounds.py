@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from jwtdrill.catalog.reasons import Reason
+from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.flows.call import Call
-from jwtdrill.flows.exchange import Judgement, Request, Response
+from jwtdrill.flows.exchange import HUNG_UP, Judgement, Request, Response
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.token import ClientCredentials, JwtBearer
-from jwtdrill.tokens.cases import Carrier, Case, Material, NotApplicableError, Subject
+from jwtdrill.probe.presenter import Presenter
+from jwtdrill.tokens.cases import Carrier, Case, Material, Need, NotApplicableError, Subject
 from jwtdrill.tokens.minter import Minter
 
 TOKEN_ENDPOINT = "token endpoint"  # noqa: S105 - a name
 _FOR_RESOURCES = ("audience", "scope", "carrier", "token_type", "proof_of_possession")
 Tokens = Callable[[bool], Awaitable[str]]  # a good access token; told whether it must be one that nobody has used
+Revoke = Callable[[str], Awaitable[Judgement]]
 Keys = tuple[Mapping[str, Any], ...]
 
 
@@ -37,6 +40,10 @@ class Ground(Protocol):
     @property
     def asks_issuer(self) -> bool:
         """Whether each request there counts as a token asked of the issuer."""
+
+    @property
+    def revoke(self) -> Revoke | None:
+        """What revokes an access token of those that are sent there; None where nothing does."""
 
     @property
     def optional(self) -> bool:
@@ -64,6 +71,7 @@ class Ground(Protocol):
 class _Ground:
     subject = Subject.ACCESS_TOKEN
     asks_issuer = False
+    revoke: Revoke | None = None
     optional = False
 
     def error_for(self, case: Case) -> str:
@@ -83,13 +91,19 @@ class _Ground:
 
 @dataclass(frozen=True)
 class AtResource(_Ground):
-    """A protected resource."""
+    """A protected resource. presenter: shows the certificate of the client, where tokens are bound to it."""
 
     call: Call
     tokens: Tokens
     signer: Minter | None
     jwks: Keys
+    presenter: Presenter | None = None
+    revoke: Revoke | None = None
     flow = Call.name
+
+    def takes(self, case: Case) -> bool:
+        """What is about tokens, and with a certificate what is about that."""
+        return super().takes(case) or (self.presenter is not None and Subject.CERTIFICATE in case.fits)
 
     @property
     def label(self) -> str:
@@ -99,15 +113,17 @@ class AtResource(_Ground):
     async def material(self, listener: str, *, fresh: bool) -> Material:
         """Of a genuine access token."""
         token = await self.tokens(fresh or self.call.resource.one_time)
-        return self.call.material(token, self.signer, self.jwks, listener)
+        material = self.call.material(token, self.signer, self.jwks, listener)
+        return material if self.presenter is None else replace(material, certificate=self.presenter.der)
 
     def request(self, token: str, carrier: Carrier) -> Request:
         """A call."""
-        return self.call.request(token, carrier)
+        request = self.call.request(token, carrier)
+        return request if self.presenter is None else self.presenter.shown(request, carrier)
 
     def judge(self, response: Response) -> Judgement:
         """As RFC 6750 says."""
-        return self.call.judge(response)
+        return _hung_up(response) or self.call.judge(response)
 
 
 @dataclass(frozen=True)
@@ -118,6 +134,7 @@ class AtIntrospection(_Ground):
     tokens: Tokens
     signer: Minter | None
     jwks: Keys
+    revoke: Revoke | None = None
     flow = Introspection.name
     label = "introspection endpoint"
     optional = True
@@ -183,6 +200,34 @@ class AsClient(_Asserted):
         """A token request by a client with that assertion."""
         _only_plain(carrier)
         return self.exchange.request(assertion=token)
+
+
+@dataclass(frozen=True)
+class CertificateAtTokenEndpoint(_Ground):
+    """The token endpoint, at which a client proves by its certificate who it is (RFC 8705 section 2)."""
+
+    def takes(self, case: Case) -> bool:
+        """What is about the certificate alone: there is no token."""
+        return super().takes(case) and Need.SIGNER not in case.needs
+
+    exchange: ClientCredentials
+    presenter: Presenter
+    flow = ClientCredentials.name
+    label = f"{TOKEN_ENDPOINT}, certificate"
+    subject = Subject.CERTIFICATE
+    asks_issuer = True
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:  # noqa: ARG002 - there is nothing to forge
+        """The certificate is all that there is."""
+        return Material("certificate", listener=listener, certificate=self.presenter.der)
+
+    def request(self, token: str, carrier: Carrier) -> Request:  # noqa: ARG002 - none is sent there
+        """A token request."""
+        return self.presenter.shown(self.exchange.request(), carrier)
+
+    def judge(self, response: Response) -> Judgement:
+        """As RFC 6749 says."""
+        return _hung_up(response) or self.exchange.judge(response)
 
 
 class _Proved(_Ground):
@@ -275,6 +320,11 @@ def _borne(request: Request, carrier: Carrier) -> Request:
     elif carrier is not Carrier.HEADER:
         raise NotApplicableError("a proof has a header of its own")
     return replace(request, headers=headers)
+
+
+def _hung_up(response: Response) -> Judgement | None:
+    """Who ends the connection over a certificate has refused."""
+    return Judgement(Verdict.REJECTED, "the connection is ended") if response.error == HUNG_UP else None
 
 
 def _only_plain(carrier: Carrier) -> None:

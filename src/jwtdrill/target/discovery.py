@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,7 +11,7 @@ import httpx
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target.documents import Document, fetch
 from jwtdrill.target.load import tls_context
-from jwtdrill.target.model import Target
+from jwtdrill.target.model import Issuer, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,20 @@ class Endpoints:
     revocation: str = ""
     metadata: str = ""
     grant_types: tuple[str, ...] | None = None  # as the metadata has them; None where nothing is said
+    aliases: Mapping[str, str] = field(default_factory=dict)  # for clients with a certificate (RFC 8705 section 5)
 
     def offers(self, grant_type: str) -> bool:
         """Whether the issuer may grant so: it says so, or says nothing."""
         return self.grant_types is None or grant_type in self.grant_types
+
+    def over_mutual_tls(self) -> "Endpoints":
+        """Those that a client with a certificate is to use."""
+        return replace(
+            self,
+            token=self.aliases.get("token_endpoint", self.token),
+            introspection=self.aliases.get("introspection_endpoint", self.introspection),
+            revocation=self.aliases.get("revocation_endpoint", self.revocation),
+        )
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
@@ -40,12 +50,13 @@ def metadata_urls(issuer: str) -> tuple[str, str]:
     return inserted, appended
 
 
-def discover(target: Target) -> Endpoints:
+def discover(target: Target, other: str | None = None) -> Endpoints:
     """The endpoints: those of the target file, and for the others the issuer's metadata.
 
-    Raises MissingPartError when the issuer does not answer, BadInputError when its metadata cannot be used.
+    other: the URL of an issuer beside the target file's. Raises MissingPartError when the issuer does not answer,
+    BadInputError when its metadata cannot be used.
     """
-    issuer = target.issuer
+    issuer = Issuer(url=other) if other is not None else target.issuer
     if issuer.token_endpoint and issuer.jwks_uri:
         introspection, revocation = issuer.introspection_endpoint or "", issuer.revocation_endpoint or ""
         return Endpoints(issuer.url, issuer.token_endpoint, issuer.jwks_uri, introspection, revocation)
@@ -66,7 +77,13 @@ def discover(target: Target) -> Endpoints:
     introspection, revocation = (url if isinstance(url, str) else "" for url in more)
     grants = found.get("grant_types_supported")
     named = tuple(name for name in grants if isinstance(name, str)) if isinstance(grants, list) else None
-    return Endpoints(issuer.url, token, jwks, introspection, revocation, document.url, named)
+    given = found.get("mtls_endpoint_aliases")
+    aliases = {
+        name: url
+        for name, url in (given.items() if isinstance(given, Mapping) else ())
+        if isinstance(url, str) and getattr(issuer, name, None) is None  # what the target file names counts
+    }
+    return Endpoints(issuer.url, token, jwks, introspection, revocation, document.url, named, aliases)
 
 
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:

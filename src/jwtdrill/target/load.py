@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from jwtdrill.errors import BadInputError, MissingPartError
-from jwtdrill.target.model import Target
+from jwtdrill.target.model import Client, Target
 from jwtdrill.toml import load_toml
 
 LAB = "lab"
@@ -51,12 +51,41 @@ def load_target(name: str) -> Target:
     return target
 
 
-def tls_context(target: Target) -> ssl.SSLContext:
-    """Trust for the target's endpoints: the system's, and the target's own CA. Raises BadInputError."""
+def tls_context(target: Target, client: Client | None = None) -> ssl.SSLContext:
+    """Trust for the target's endpoints: the system's, and the target's own CA; and that client's certificate.
+
+    Raises BadInputError.
+    """
     context = ssl.create_default_context()
     if target.tls.ca is not None:
         try:
             context.load_verify_locations(cadata=target.read(target.tls.ca).decode("ascii"))
         except (ssl.SSLError, UnicodeDecodeError):
             raise BadInputError(f"{target.path}: tls.ca: {target.tls.ca} holds no certificate in PEM") from None
+    if client is not None and client.certificate is not None:
+        where = f"{target.path}: client {client.id}"
+        try:
+            pem = target.read(client.certificate)
+            key = target.read(client.certificate_key) if client.certificate_key is not None else b""
+        except BadInputError as error:
+            raise BadInputError(f"{where}: {error}") from None
+        try:
+            present(context, pem + b"\n" + key)
+        except ssl.SSLError:
+            raise BadInputError(
+                f"{where}: {client.certificate}: is no certificate with its key in PEM: name the key as certificate_key"
+            ) from None
     return context
+
+
+def present(context: ssl.SSLContext, pem: bytes) -> None:
+    """Have the context show that certificate, which comes with its private key. Raises ssl.SSLError.
+
+    The standard library reads them from a file alone: one that lies in memory and that nobody else can open.
+    """
+    held = os.memfd_create("certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(held, pem)
+        context.load_cert_chain(f"/proc/self/fd/{held}", password="")
+    finally:
+        os.close(held)

@@ -3,6 +3,7 @@
 import re
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ def _check_url(text: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_check_url)]
+Weight = Annotated[int, Field(ge=1, le=1000)]
+NUMBER = "{n}"  # what stands for a client's number where one table describes many
 
 
 class Environment(StrEnum):
@@ -50,23 +53,45 @@ class Issuer(_Table):
 
 
 class Client(_Table):
-    """An OAuth client of ours."""
+    """An OAuth client of ours, or `count` of them, in whose id and references {n} stands for the number, from 1.
+
+    weight: its share of the simulated clients; where no client has one, the first is all of them.
+    """
 
     id: str
     auth: Literal["private_key_jwt", "client_secret_basic", "client_secret_post", "tls", "none"]
     key: Reference | None = None
     secret: Reference | None = None
+    certificate: Reference | None = None  # with its chain; its tokens are bound to it (RFC 8705)
+    certificate_key: Reference | None = None  # by default it lies beside the certificate
     alg: Algorithm = Algorithm.ES256
     kid: str | None = None
     scope: str | None = None
     params: dict[str, str] = Field(default_factory=dict)
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+    subject: str | None = None  # of assertions as grants, {n} being the simulated client's number; by default its id
     flows: tuple[str, ...] | None = None  # that the issuer lets it use; all by default
     dpop: bool = False  # its tokens are bound to a key of its (RFC 9449)
+    issuer: Url | None = None  # which it belongs to, where it is another than that of [issuer]
+    count: Annotated[int, Field(ge=1, le=100_000)] = 1
+    weight: Weight | None = None
 
     def may(self, flow: str) -> bool:
         """Whether the issuer lets it use that flow, as far as is known."""
         return self.flows is None or flow in self.flows
+
+    @property
+    def signs(self) -> bool:
+        """Whether it has a key to sign assertions with."""
+        return self.auth == "private_key_jwt"
+
+    def numbered(self, number: int) -> "Client":
+        """The one of that number."""
+        if self.count == 1:
+            return self
+        named = ("id", "key", "secret", "certificate", "certificate_key", "kid")
+        given = {name: value for name in named if (value := getattr(self, name)) is not None}
+        return self.model_copy(update={name: value.replace(NUMBER, str(number)) for name, value in given.items()})
 
     @model_validator(mode="after")
     def _has_credential(self) -> "Client":
@@ -74,13 +99,21 @@ class Client(_Table):
             raise ValueError('auth private_key_jwt needs a key: add for example key = "file:client.pem"')
         if self.auth.startswith("client_secret") and self.secret is None:
             raise ValueError(f'auth {self.auth} needs a secret: add for example secret = "env:CLIENT_SECRET"')
+        if self.auth == "tls" and self.certificate is None:
+            raise ValueError('auth tls needs a certificate: add for example certificate = "file:client.pem"')
+        if self.count > 1 and NUMBER not in self.id:
+            raise ValueError(f'count {self.count} needs {NUMBER} in the id: write for example id = "client-{NUMBER}"')
         return self
 
 
 class Foreign(_Table):
-    """An issuer whose tokens the issuer exchanges for its own: one of its tokens, or a key of its to sign some with."""
+    """An issuer whose tokens the issuer exchanges for its own: one of its tokens, or a key of its to sign some with.
+
+    weight: its share of what is exchanged.
+    """
 
     issuer: Url
+    weight: Weight = 1
     token: Reference | None = None
     key: Reference | None = None
     kid: str | None = None
@@ -91,6 +124,15 @@ class Foreign(_Table):
         if (self.token is None) == (self.key is None):
             raise ValueError('a foreign issuer has either a token or a key: add for example token = "command:./token"')
         return self
+
+
+class Sts(_Table):
+    """A security token service that gives temporary credentials of a cloud for a token (AssumeRoleWithWebIdentity)."""
+
+    url: Url
+    role: str
+    session: str = "jwtdrill"
+    params: dict[str, str] = Field(default_factory=dict)
 
 
 class ReadyToken(_Table):
@@ -154,6 +196,9 @@ class Resource(_Table):
     accepts: tuple[Reading, ...] = ()
     one_time: bool = False  # a token may be used once only
     dpop: bool = False  # it takes tokens that are bound to a key, with a proof (RFC 9449)
+    mtls: bool = False  # it is called over mutual TLS alone, with tokens bound to the certificate (RFC 8705)
+    nodes: tuple[Url, ...] = ()  # the same resource at its other nodes or regions, each by its own URL
+    weight: Weight = 1  # its share of the calls
     types: tuple[str, ...] = ()  # of token that it takes, as in the header's typ; any by default
     leeway: Annotated[float, Field(ge=0)] = 60  # seconds of clock difference that it forgives, at most
 
@@ -206,7 +251,8 @@ class Target(_Table):
     client: tuple[Client, ...] = ()
     token: tuple[ReadyToken, ...] = ()
     signer: tuple[Signer, ...] = ()
-    foreign: Foreign | None = None
+    foreign: tuple[Foreign, ...] = ()
+    sts: Sts | None = None
     resource: tuple[Resource, ...] = ()
     tls: Tls = Tls()
     limits: Limits = Limits()
@@ -243,11 +289,26 @@ class Target(_Table):
         except BadInputError as error:
             raise BadInputError(f"{self._path}: {what}: {error}") from None
 
-    def require_clients(self) -> tuple[Client, ...]:
-        """The clients. Raises BadInputError when there is none."""
+    @cached_property
+    def first_clients(self) -> tuple[Client, ...]:
+        """A client of each table: of many the first."""
+        return tuple(client.numbered(1) for client in self.client)
+
+    @property
+    def first_client(self) -> Client | None:
+        """The first of all, None where there is none."""
+        return next(iter(self.first_clients), None)
+
+    def require_client(self) -> Client:
+        """The first client. Raises BadInputError when there is none."""
         if not self.client:
             raise BadInputError(f"{self._path}: no [[client]]: this needs one to get tokens with")
-        return self.client
+        return self.first_clients[0]
+
+    def resources_for(self, client: Client | None) -> tuple[Resource, ...]:
+        """The resources that a client can call, or the bearer of a ready token."""
+        certified = client is not None and client.certificate is not None
+        return tuple(resource for resource in self.resource if certified or not resource.mtls)
 
     def require_resources(self) -> tuple[Resource, ...]:
         """The resources. Raises BadInputError when there is none."""

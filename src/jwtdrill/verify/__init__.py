@@ -6,6 +6,7 @@ claims = verifier.verify(token)           # or: await verifier.averify(token)
 """
 
 from jwtdrill.verify.cache import CachePolicy, JwksCache
+from jwtdrill.verify.certificate import ForwardedCertificates
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.fetch import FetchLimits
 from jwtdrill.verify.middleware import BearerMiddleware
@@ -17,6 +18,7 @@ __all__ = [
     "CachePolicy",
     "Claims",
     "FetchLimits",
+    "ForwardedCertificates",
     "JwksCache",
     "Nonces",
     "ProofChecker",

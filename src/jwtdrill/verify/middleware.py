@@ -8,6 +8,7 @@ from typing import Any
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason
+from jwtdrill.verify.certificate import CertificateError, ForwardedCertificates, check_binding
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.proof import NonceWantedError, ProofChecker
 from jwtdrill.verify.verifier import Claims, Verifier
@@ -25,9 +26,9 @@ class BearerMiddleware:
     """Verifies the token of each HTTP request to `app`; its claims are in `scope["state"]["jwt_claims"]`.
 
     routes: path to the template that metrics name it by; other paths pass unguarded. clients: the values of
-    client_id that metrics may name. proofs: what checks that a token which is bound to a key (RFC 9449) comes with a
-    proof; without it such a token counts as any other. base_url: by which clients know this server, for what a proof
-    is made for; the Host header's by default.
+    client_id that metrics may name. proofs, certificates: what checks that a token which is bound to a key (RFC 9449)
+    comes with a proof, and one which is bound to a certificate (RFC 8705) with that; without them such tokens count as
+    any other. base_url: by which clients know this server, for what a proof is made for; the Host header's by default.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class BearerMiddleware:
         clients: Iterable[str] = (),
         instruments: Instruments | None = None,
         proofs: ProofChecker | None = None,
+        certificates: ForwardedCertificates | None = None,
         base_url: str = "",
     ) -> None:
         self._app = app
+        self._certificates = certificates
         self._proofs = proofs
         self._base_url = base_url
         self._verifier = verifier
@@ -65,6 +68,7 @@ class BearerMiddleware:
             return
         try:
             claims = await self._verifier.averify(token)
+            self._check_certificate(scope, claims)
             self._check_proof(scope, scheme, token, claims)
         except VerificationError as refusal:
             status = _STATUS.get(refusal.reason, 401)
@@ -90,6 +94,12 @@ class BearerMiddleware:
             if not started:
                 self._requests.labels(route, "500", label).inc()
             raise
+
+    def _check_certificate(self, scope: Scope, claims: Claims) -> None:
+        """That a token bound to a certificate comes with it (RFC 8705 section 3)."""
+        bound = claims.get("cnf")
+        if self._certificates is not None and isinstance(bound, Mapping):
+            check_binding(bound, self._certificates.thumbprint(scope["headers"]))
 
     def _check_proof(self, scope: Scope, scheme: str, token: str, claims: Claims) -> None:
         """That a token bound to a key comes with a proof of it, and no other with one (RFC 9449 section 7.1)."""
@@ -129,7 +139,8 @@ def _borne(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str | None]:
 async def _refuse(send: Send, status: int, refusal: VerificationError, proofs: ProofChecker | None) -> None:
     error = "insufficient_scope" if refusal.reason is Reason.INSUFFICIENT_SCOPE else "invalid_token"
     scheme, more = "Bearer", []
-    if refusal.reason is Reason.PROOF_INVALID and proofs is not None:
+    about_proof = refusal.reason is Reason.PROOF_INVALID and not isinstance(refusal, CertificateError)
+    if about_proof and proofs is not None:
         scheme, error = "DPoP", "invalid_dpop_proof"
         if proofs.nonces is not None:
             more.append((b"dpop-nonce", proofs.nonces.current().encode()))

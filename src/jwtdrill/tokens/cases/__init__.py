@@ -1,7 +1,8 @@
 """The corpus: kinds of token, each with exactly one defect or none, and the verdict that it should meet with.
 
 A family is a file: `lawful` (good tokens), `algorithms`, `signatures`, `headers`, `encoding`, `claims`, `heavy`,
-`carriers`, `histories` (one token, before and after), `assertions`, `proofs`. `case` says what a case is, `crafting`
+`carriers`, `histories` (one token, before and after), `assertions`, `proofs`,
+`certificates`. `case` says what a case is, `crafting`
 holds what forgers share. A new case is one entry in its family.
 """
 
@@ -13,6 +14,7 @@ from jwtdrill.tokens.cases import (
     algorithms,
     assertions,
     carriers,
+    certificates,
     claims,
     encoding,
     headers,
@@ -35,7 +37,7 @@ from jwtdrill.tokens.cases.case import (
 
 _FAMILIES = (
     *(lawful, algorithms, signatures, headers, encoding, claims, heavy, carriers),
-    *(histories, assertions, proofs),
+    *(histories, assertions, proofs, certificates),
 )
 CASES: Mapping[str, Case] = {case.id: case for family in _FAMILIES for case in family.CASES}
 QUICK = tuple(

@@ -26,6 +26,7 @@ class Subject(StrEnum):
     ASSERTION = "assertion"  # to a token endpoint, as an authorization grant (RFC 7523 section 2.1)
     CLIENT_ASSERTION = "client_assertion"  # to a token endpoint, to authenticate a client (RFC 7523 section 2.2)
     PROOF = "proof"  # beside a token, to prove possession (RFC 9449)
+    CERTIFICATE = "certificate"  # whatever is bound to the certificate that mutual TLS shows (RFC 8705)
 
 
 class Severity(StrEnum):
@@ -51,6 +52,11 @@ class Carrier(StrEnum):
     NO_PROOF = "no_proof"
     AS_BEARER = "as_bearer"
     TWO_PROOFS = "two_proofs"
+    NO_CERTIFICATE = "no_certificate"
+    STRANGE = "strange"  # with a certificate that nobody vouches for
+    ANOTHERS = "anothers"  # with another client's certificate
+    SAME_KEY = "same_key"  # with another certificate for the client's key
+    IN_HEADERS = "in_headers"  # with the client's certificate in headers alone
 
 
 class History(StrEnum):
@@ -76,7 +82,7 @@ class Material:
     genuine: a fresh good token of the kind. signer: the key that signs such tokens, where we may hold it. jwks: the
     issuer's public keys as published. listener: the URL of a server of ours that hostile headers may point at.
     issuer, token_endpoint: where assertions are sent. scope, types, leeway, one_time: of the resource, as far as
-    declared.
+    declared. certificate: of the client, in DER, where the token is bound to it.
     """
 
     genuine: str = field(repr=False)
@@ -90,6 +96,7 @@ class Material:
     types: tuple[str, ...] = ()
     leeway: float = 60.0
     one_time: bool = False
+    certificate: bytes = field(default=b"", repr=False)
 
     @property
     def strict_types(self) -> bool:
@@ -106,7 +113,7 @@ TYPES_UNDECLARED = "the target does not declare which types of token it takes"
 NOTHING: frozenset[Need] = frozenset()
 FROM_GENUINE = frozenset({Need.GENUINE})
 BY_SIGNER = frozenset({Need.GENUINE, Need.SIGNER})
-ANY = frozenset(Subject)
+ANY = frozenset(Subject) - {Subject.CERTIFICATE}
 TOKENS = frozenset({Subject.ACCESS_TOKEN})
 NAMING_KEYS = ANY - {Subject.PROOF}  # a proof brings its key with it
 ASSERTIONS = frozenset({Subject.ASSERTION, Subject.CLIENT_ASSERTION})

@@ -1,5 +1,6 @@
 """What a token's header may tell a verifier to do: use this key, fetch that one, skip a check."""
 
+import base64
 import hashlib
 import hmac
 
@@ -65,32 +66,15 @@ def _pointing(name: str, path: str) -> Forge:
 
 
 def _certificate(material: Material) -> str:
-    key = stranger(Algorithm.RS256, "embedded")
-    header = {**header_of(material), "alg": "RS256", "x5c": [_self_signed(key)]}
-    return seal(header, claims_of(material), signing_with(key))
-
-
-def _self_signed(key: SigningKey) -> str:
-    """A certificate that says of itself that it is good, in base64."""
-    import base64
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    """A certificate that says of itself that it is good."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509.oid import NameOID
 
+    from jwtdrill.tokens.certificates import self_signed
+
+    key = stranger(Algorithm.RS256, "embedded")
     assert isinstance(key.private, RSAPrivateKey)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "idp.invalid")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.private.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .sign(key.private, hashes.SHA256())
-    )
-    return base64.b64encode(made.public_bytes(Encoding.DER)).decode()
+    shown = base64.b64encode(self_signed("idp.invalid", key.private).der).decode()
+    return seal({**header_of(material), "alg": "RS256", "x5c": [shown]}, claims_of(material), signing_with(key))
 
 
 def _kid(kid: object, secret: bytes | None = None) -> Forge:

@@ -95,7 +95,14 @@ def _typed(name: str, typ: str, source: str, what: str = "") -> Case:
 
 
 CASES = (
-    _lawful("valid", "nothing: as the issuer gave it", "RFC 7519 section 7.2", genuine, needs=FROM_GENUINE),
+    _lawful(
+        "valid",
+        "nothing: as the issuer gave it",
+        "RFC 7519 section 7.2",
+        genuine,
+        fits=frozenset(Subject),
+        needs=FROM_GENUINE,
+    ),
     _lawful(
         "good_scheme_lower_case",
         "nothing: the scheme's name in lower case",
