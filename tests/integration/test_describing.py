@@ -19,6 +19,9 @@ def test_the_lab_passes_its_preflight_but_for_its_short_caches(lab: Commands) ->
     assert [name for name, item in items.items() if item["status"] == "fail"] == ["key set: cache headers"]
     assert done.returncode == 1
     assert items["verifier-a refuses bad tokens"]["status"] == "pass"
+    assert items["verifier-a-mtls accepts a good token"]["status"] == "pass"
+    for watched in ("metrics arrive at Prometheus", "alerts are loaded", "keys are rotated", "Alertmanager is up"):
+        assert items[watched]["status"] == "pass", watched
     assert items["introspection tells good from bad"]["status"] == "pass"
     assert {item["checklist"] for item in items.values()} == {"before production", "ready for production"}
     assert all(item["mend"] for item in items.values() if item["status"] == "fail")

@@ -15,6 +15,7 @@ from jwtdrill.probe.items import (
     clock_item,
     key_items,
     plain_item,
+    revocation_item,
 )
 from jwtdrill.target.documents import Document
 from jwtdrill.target.model import Target
@@ -119,6 +120,21 @@ def test_what_a_token_says(changes: dict[str, Any], names: set[str]) -> None:
     items = claims_items(Minter(KEY).mint_payload(payload), TARGET, {"k1"})
     assert failing(items) == names
     assert failing(claims_items(Minter(KEY).mint_payload(payload), TARGET, {"k2"})) == names | {"token key"}
+
+
+def test_a_token_is_of_the_type_that_the_file_declares() -> None:
+    declared = TARGET.resource[0].model_copy(update={"types": ("at+jwt",)})
+    strict = TARGET.model_copy(update={"resource": (declared,)})
+    claims = {"iss": ISSUER, "sub": "c", "aud": AUDIENCE, "iat": 10**6, "exp": 10**6 + 300, "jti": "j"}
+    whole = claims | {"client_id": "c"}
+    assert not failing(claims_items(Minter(KEY).mint_payload(whole), strict, {"k1"}))
+    assert failing(claims_items(Minter(KEY, "JWT").mint_payload(whole), strict, {"k1"})) == {"token type"}
+    assert failing(claims_items(Minter(KEY).mint_payload(claims), strict, {"k1"})) == {"token claims"}
+
+
+def test_whether_tokens_can_be_revoked() -> None:
+    assert revocation_item({"revocation_endpoint": "https://idp/revoke"}).status is Status.PASS
+    assert revocation_item({}).status is Status.UNKNOWN
 
 
 def test_an_opaque_token_cannot_be_told() -> None:

@@ -6,12 +6,12 @@ Nothing is broken and little is sent, so that it may run in production too. What
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.catalog.verdicts import Verdict, held
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import Call
@@ -21,7 +21,6 @@ from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, 
 from jwtdrill.probe.certificates import certificate
 from jwtdrill.probe.genuine import TokenSource
 from jwtdrill.probe.items import (
-    Checklist,
     Item,
     cache_item,
     certificate_item,
@@ -32,9 +31,11 @@ from jwtdrill.probe.items import (
     key_items,
     passed,
     plain_item,
+    revocation_item,
     unknown,
 )
 from jwtdrill.probe.sending import send
+from jwtdrill.probe.watched import watched_items
 from jwtdrill.target.discovery import Endpoints, discover, metadata
 from jwtdrill.target.documents import Document, fetch
 from jwtdrill.target.load import tls_context
@@ -43,7 +44,6 @@ from jwtdrill.tokens.cases import QUICK, NotApplicableError
 
 _TIMEOUT = 10.0
 _WANTED = ("issuer", "token_endpoint", "jwks_uri", "grant_types_supported", "token_endpoint_auth_methods_supported")
-_MOST_WAIT = 5.0
 
 
 async def check(target: Target, tell: Callable[[Item], None] = lambda _: None) -> list[Item]:
@@ -74,12 +74,12 @@ class _Preflight:
         self._note(self._transport(endpoints))
         keys = self._keys(endpoints)
         async with httpx.AsyncClient(verify=self._tls, timeout=_TIMEOUT) as client:
-            token = await self._tokens(client, endpoints)
+            bearers = await self._tokens(client, endpoints)
+            token = bearers[0].token if bearers else ""
             self._note(claims_items(token, self._target, {str(key.get("kid")) for key in keys}))
-            await self._resources(client, token)
+            await self._resources(client, bearers)
             await self._introspection(client, endpoints, token)
-            self._note(await _watching(self._target, client))
-        self._note(_unseen())
+            self._note(await watched_items(self._target, client))
         return self._items
 
     def _metadata(self) -> list[Item]:
@@ -107,6 +107,7 @@ class _Preflight:
                 "publish these members (RFC 8414 section 2)",
             ),
             clock_item(self._document),
+            revocation_item(content),
         ]
 
     def _transport(self, endpoints: Endpoints) -> list[Item]:
@@ -143,44 +144,54 @@ class _Preflight:
         self._note([passed("key set", f"{len(described)} keys"), *key_items(described), cache_item(found.headers)])
         return described
 
-    async def _tokens(self, client: httpx.AsyncClient, endpoints: Endpoints) -> str:
-        """A token by each grant that is configured; returns the first that a resource can be called with."""
-        first = ""
+    async def _tokens(self, client: httpx.AsyncClient, endpoints: Endpoints) -> list["_Bearer"]:
+        """A token by each grant that is configured; returns those that resources can be called with."""
+        bearers = []
         for described in self._target.first_clients:
-            for flow in flows_of(described, endpoints):
+            try:
+                there = endpoints if described.issuer is None else discover(self._target, described.issuer)
+            except JwtdrillError as error:
+                self._note([failed(f"token for {described.id}", str(error), "mend the issuer of this client")])
+                continue
+            for flow in flows_of(described, there):
                 name = f"token for {described.id} by {flow}{' with a proof' if described.dpop else ''}"
                 try:
-                    token = await self._token(client, described, endpoints, flow)
+                    identity = ClientIdentity(described, self._target, there)
+                    token = await self._token(client, identity, there, flow)
                 except JwtdrillError as error:
                     self._note([failed(name, str(error), "mend credential, grant or scope of this client")])
                     continue
                 self._note([passed(name, f"{len(token)} bytes")])
-                first = first or ("" if described.dpop else token)
+                if not described.dpop and described.issuer is None:
+                    bearers.append(_Bearer(token, described, identity.tls))
         if not self._target.client and self._target.token:
-            first = await TokenSource(self._target, endpoints).token(client)
-            self._note([passed("ready token", f"{len(first)} bytes")])
+            token = await TokenSource(self._target, endpoints).token(client)
+            self._note([passed("ready token", f"{len(token)} bytes")])
+            bearers.append(_Bearer(token))
         if not self._target.client and not self._target.token:
             self._note([unknown("token", "the target file has neither [[client]] nor [[token]]", "add one")])
-        return first
+        return bearers
 
-    async def _token(self, client: httpx.AsyncClient, described: Client, endpoints: Endpoints, flow: str) -> str:
-        identity = ClientIdentity(described, self._target, endpoints)
+    async def _token(self, client: httpx.AsyncClient, identity: ClientIdentity, endpoints: Endpoints, flow: str) -> str:
         if flow == ClientCredentials.name:
-            prover = Prover() if described.dpop else None
+            prover = Prover() if identity.client.dpop else None
             return await TokenSource(self._target, endpoints, identity, prover).token(client)
         exchange = JwtBearer(identity)
         answer = await send(client, exchange.request())
         grant = exchange.grant(answer) if answer.status == httpx.codes.OK else None
         if grant is None:
-            raise JwtdrillError(f"{endpoints.token}: {exchange.judge(answer).remark}")
+            raise JwtdrillError(f"{identity.endpoint}: {exchange.judge(answer).remark}")
         return grant.token
 
-    async def _resources(self, client: httpx.AsyncClient, token: str) -> None:
+    async def _resources(self, client: httpx.AsyncClient, bearers: Sequence["_Bearer"]) -> None:
         for resource in self._target.resource:
-            call, name = Call(resource), f"{resource.label} accepts a good token"
-            if not token:
-                self._note([unknown(name, "there is no token to send")])
+            name = f"{resource.label} accepts a good token"
+            bearer = next((one for one in bearers if resource in self._target.resources_for(one.client)), None)
+            if bearer is None:
+                lacking = "for a client with a certificate" if resource.mtls and bearers else ""
+                self._note([unknown(name, f"there is no token {lacking}".rstrip())])
                 continue
+            call, token = Call(resource, bearer.tls), bearer.token
             good = call.judge(await send(client, call.request(token)))
             mend = "see why this resource refuses the issuer's token: audience, issuer, keys, clock"
             self._note([either(good.verdict is Verdict.ACCEPTED, name, good.remark or good.verdict, mend)])
@@ -222,78 +233,21 @@ class _Preflight:
         self._note([either(good.verdict is Verdict.ACCEPTED and bad.verdict is Verdict.REJECTED, name, seen, mend)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    """A token, whose it is, and what that client shows with it."""
+
+    token: str = field(repr=False)
+    client: Client | None = None
+    tls: ssl.SSLContext | None = None
+
+
 def flows_of(client: Client, endpoints: Endpoints) -> list[str]:
     """The grants by which that client is configured to ask, of those that the issuer offers."""
     flows = [ClientCredentials.name]
-    has_key = client.key is not None and not client.dpop and client.auth == "private_key_jwt"
-    if has_key and endpoints.offers(JWT_BEARER):
+    if client.signs and not client.dpop and endpoints.offers(JWT_BEARER):
         flows.append(JwtBearer.name)
     return [flow for flow in flows if client.may(flow)]
-
-
-async def _watching(target: Target, client: httpx.AsyncClient) -> list[Item]:
-    watch = target.watch
-    arrive, rules = "metrics arrive at Prometheus", "alerts are loaded"
-    hint = "name prometheus under [watch]"
-    if watch.prometheus is None:
-        return [unknown(arrive, hint), unknown(rules, hint, checklist=Checklist.READY), _alertmanager_unknown()]
-    items = []
-    up = await _json(client, f"{watch.prometheus}/api/v1/query?query=count(jwt_verification_total)")
-    seen = bool(up and up.get("data", {}).get("result"))
-    mend = "scrape the verifiers, or map another system's metrics"
-    items.append(either(seen, arrive, "jwt_verification_total is there" if seen else "no jwt_verification_total", mend))
-    loaded = await _json(client, f"{watch.prometheus}/api/v1/rules?type=alert") or {}
-    names = {rule.get("name") for group in loaded.get("data", {}).get("groups", ()) for rule in group.get("rules", ())}
-    lacking = sorted(set(ALERT_NAMES) - names)
-    items.append(
-        either(
-            not lacking,
-            rules,
-            f"{len(ALERT_NAMES) - len(lacking)} of {len(ALERT_NAMES)}",
-            "load alerts/jwtdrill.rules.yml, or what `jwtdrill build` makes for your objectives",
-            Checklist.READY,
-        )
-    )
-    if watch.alertmanager is None:
-        return [*items, _alertmanager_unknown()]
-    status = await _json(client, f"{watch.alertmanager}/api/v2/status")
-    found = "it answers" if status is not None else "no answer"
-    return [*items, either(status is not None, "Alertmanager is up", found, "start it", Checklist.READY)]
-
-
-def _alertmanager_unknown() -> Item:
-    return unknown("Alertmanager is up", "name alertmanager under [watch]", checklist=Checklist.READY)
-
-
-def _unseen() -> list[Item]:
-    """What the list asks for and no command can see from outside."""
-    ready = Checklist.READY
-    return [
-        unknown(
-            "rotation is automated and tried",
-            "not to be seen from outside",
-            "`jwtdrill gameday rotation_no_overlap`",
-            ready,
-        ),
-        unknown(
-            "runbooks are at hand and tried",
-            "not to be seen from outside",
-            "docs/runbooks/; a game day tries them",
-            ready,
-        ),
-        unknown(
-            "audit log with retention", "not to be seen from outside", "see that issuance and refusals are kept", ready
-        ),
-    ]
-
-
-async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any] | None:
-    try:
-        answer = await client.get(url, timeout=_MOST_WAIT)
-        content = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-        return None
-    return content if answer.status_code == httpx.codes.OK and isinstance(content, dict) else None
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 from jwtdrill.probe.certificates import Certificate
 from jwtdrill.target.documents import Document
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.reading import claims_of, kid_of, numeric_date
+from jwtdrill.tokens.reading import claims_of, json_object, kid_of, numeric_date
 
 _LEAST_DAYS = 14
 _MOST_SKEW = 2.0  # seconds
@@ -96,6 +96,15 @@ def certificate_item(name: str, found: Certificate, now: datetime.datetime | Non
     return either(left >= _LEAST_DAYS, name, f"trusted for this name, {left} days left, {found.version}", mend)
 
 
+def revocation_item(metadata: Mapping[str, Any]) -> Item:
+    """Whether a token can be ended before its time."""
+    found = metadata.get("revocation_endpoint")
+    if isinstance(found, str):
+        return passed("tokens can be revoked", f"at {found}", Checklist.READY)
+    mend = "offer revocation (RFC 7009), or keep tokens so short that nobody misses it"
+    return unknown("tokens can be revoked", "the metadata names no revocation_endpoint", mend, Checklist.READY)
+
+
 def key_items(keys: Sequence[Mapping[str, Any]]) -> list[Item]:
     """What is wrong with published keys (RFC 7517, RFC 7518 section 3.3)."""
     kids = Counter(str(key.get("kid")) for key in keys)
@@ -155,12 +164,22 @@ def claims_items(token: str, target: Target, kids: set[str]) -> list[Item]:
     named = set(said) if isinstance(said, list) else {said}
     asked = set((target.client[0].scope or "").split()) if target.client else set()
     granted = set(claims["scope"].split()) if isinstance(claims.get("scope"), str) else set()
-    lacking = [claim for claim in ("iss", "sub", "aud", "exp", "iat", "jti") if claim not in claims]
+    declared = any("at+jwt" in (typ.lower() for typ in resource.types) for resource in target.resource)
+    wanted = ("iss", "sub", "aud", "exp", "iat", "jti", *(("client_id",) if declared else ()))
+    lacking = [claim for claim in wanted if claim not in claims]
+    typ = str((json_object(token.partition(".")[0]) or {}).get("typ", "")).lower().removeprefix("application/")
+    profile = either(
+        typ == "at+jwt",
+        "token type",
+        f"typ {typ or 'absent'}",
+        "have the issuer give RFC 9068 tokens, which is what the file's types declare, or declare what it gives",
+    )
     return [
+        *([profile] if declared else []),
         either(
             not lacking,
             name,
-            f"lacks {', '.join(lacking)}" if lacking else "iss, sub, aud, exp, iat, jti",
+            f"lacks {', '.join(lacking)}" if lacking else ", ".join(wanted),
             "RFC 9068 section 2.2 wants these",
         ),
         either(
