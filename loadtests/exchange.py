@@ -1,12 +1,13 @@
-"""How well does the issuer exchange tokens: for another audience, on behalf of somebody, of a foreign issuer?
+"""How well are tokens exchanged: for another audience, for somebody, of a foreign issuer, for a cloud's credentials?
 
 locust -f loadtests/exchange.py --target lab --rate 50 -u 20
 locust -f loadtests/exchange.py --target lab -u 20 Brokered
+locust -f loadtests/exchange.py --target lab -u 20 CloudRole
 """
 
 from locust import task
 
-from jwtdrill.load.flows import BrokeredClient, TokenExchanger
+from jwtdrill.load.flows import BrokeredClient, RoleAssumer, TokenExchanger
 
 
 class Exchanging(TokenExchanger):
@@ -30,3 +31,12 @@ class Brokered(BrokeredClient):
     def broker(self) -> None:
         """A local token for a fresh foreign one, each client with a subject of its own."""
         self.exchange()
+
+
+class CloudRole(RoleAssumer):
+    """A job that gets temporary credentials of a cloud for its token, as CI does (AssumeRoleWithWebIdentity)."""
+
+    @task
+    def assume_role(self) -> None:
+        """Credentials for a good token."""
+        self.assume()

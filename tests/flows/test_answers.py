@@ -12,10 +12,11 @@ from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.refresh import Refresh
 from jwtdrill.flows.revocation import Revocation
+from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import ClientIdentity
 from jwtdrill.flows.token_exchange import ACCESS_TOKEN, JWT, TOKEN_EXCHANGE, Broker, TokenExchange
 from jwtdrill.target.discovery import Endpoints
-from jwtdrill.target.model import Client, Resource, Target
+from jwtdrill.target.model import Client, Resource, Sts, Target
 from jwtdrill.tokens.cases import Carrier
 
 ENDPOINTS = Endpoints("https://i", "https://i/token", "https://i/jwks", "https://i/introspect", "https://i/revoke")
@@ -75,6 +76,48 @@ def test_revocation_says_little_by_itself(identity: ClientIdentity, response: Re
     flow = Revocation(identity)
     assert flow.judge(response).verdict is verdict
     assert form_of(flow.request("t", "refresh_token"))["token_type_hint"] == "refresh_token"
+
+
+GRANTED = b"<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIA1</AccessKeyId></Credentials>"
+
+
+def sts_error(code: str, status: int = 400) -> Response:
+    return Response(status, body=f"<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>".encode())
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        (Response(200, body=GRANTED), Verdict.ACCEPTED),
+        (Response(200, body=b'{"Credentials": {"AccessKeyId": "ASIA1"}}'), Verdict.ACCEPTED),
+        (Response(200, body=b"<AccessKeyId></AccessKeyId>"), Verdict.ERRORED),
+        (Response(200, body=b"<html>"), Verdict.ERRORED),
+        (sts_error("ExpiredTokenException"), Verdict.REJECTED),
+        (sts_error("InvalidIdentityToken"), Verdict.REJECTED),
+        (sts_error("IDPRejectedClaim", 403), Verdict.REJECTED),
+        (sts_error("AccessDenied", 403), Verdict.REJECTED),
+        (Response(400, body=b'{"Error": {"Code": "InvalidIdentityToken"}}'), Verdict.REJECTED),
+        (Response(400, body=b'{"Error": []}'), Verdict.ERRORED),
+        (sts_error("IDPCommunicationError"), Verdict.ERRORED),
+        (sts_error("RegionDisabledException", 403), Verdict.ERRORED),
+        (sts_error("InvalidIdentityToken", 500), Verdict.ERRORED),
+        (sts_error("Throttling"), Verdict.THROTTLED),
+        (Response(429), Verdict.THROTTLED),
+        (Response(413), Verdict.REJECTED),
+        (Response(0, error="timeout"), Verdict.ERRORED),
+    ],
+)
+def test_a_token_service_gives_credentials_or_says_why_not(response: Response, verdict: Verdict) -> None:
+    flow = AssumeRole(Sts(url="https://sts", role="arn:r", params={"DurationSeconds": "900"}))
+    assert flow.judge(response).verdict is verdict
+    assert form_of(flow.request("t")) == {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": "arn:r",
+        "RoleSessionName": "jwtdrill",
+        "WebIdentityToken": "t",
+        "DurationSeconds": "900",
+    }
 
 
 def test_an_exchange_says_what_it_has_and_for_whom(identity: ClientIdentity) -> None:

@@ -1,6 +1,7 @@
 """`jwtdrill attack` and `cases` as a user runs them, against the lab's issuer and verifiers."""
 
 import json
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ PLACES = {
     "verifier-b, proof",
     "verifier-a-mtls",
     "token endpoint, certificate",
+    "security token service",
 }
 
 
@@ -48,11 +50,37 @@ def test_without_a_signer_most_of_it_runs_and_the_rest_says_what_it_needs(lab: C
     answer = json.loads(done.stdout)
     unsigned = [entry for entry in answer["not_run"] if "[[signer]]" in entry["reason"]]
     assert {entry["resource"] for entry in unsigned} == {
-        *("verifier-a", "verifier-b", "verifier-a-mtls", "introspection endpoint")
+        *("verifier-a", "verifier-b", "verifier-a-mtls", "introspection endpoint", "security token service")
     }
     assert len({entry["case"] for entry in unsigned}) > 100
     at_a = [tally for tally in answer["tallies"] if tally["resource"] == "verifier-a"]
     assert len(at_a) > 130
+
+
+def test_a_ready_token_from_a_command_is_enough(lab: Commands, tmp_path: Path) -> None:
+    """Where no client can be had: the command is asked again, and what needs more says so."""
+    content = tomlkit.parse(Path(lab.target).read_text())
+    folder = Path(lab.target).parent
+    mine = tmp_path / "get-token"
+    mine.write_text(
+        f"#!/bin/sh\necho asked >> {tmp_path}/calls\n"
+        f"{sys.executable} -c 'import httpx,sys; print(httpx.post(sys.argv[1], "
+        'data={"grant_type": "client_credentials"}, auth=("partner-client", open(sys.argv[2]).read()))'
+        f'.json()["access_token"])\' {content["issuer"]["url"]}/token {folder}/keys/client-secret\n'
+    )
+    mine.chmod(0o755)
+    for name in ("client", "signer", "foreign", "sts"):
+        del content[name]
+    content["token"] = [{"value": f"command:{mine}"}]
+    target = Path(lab.target).with_name("ready.toml")
+    target.write_text(tomlkit.dumps(content))
+    done = lab.run("jwtdrill", "attack", target, "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["findings"]) == (0, []), done.stdout[-2000:]
+    assert {tally["resource"] for tally in answer["tallies"]} == {"verifier-a", "verifier-b"}
+    assert sum(tally["count"] for tally in answer["tallies"]) > 200
+    assert (tmp_path / "calls").read_text().count("asked") >= 2
+    assert "eyJ" not in done.stdout + done.stderr
 
 
 def test_one_family_as_a_table(lab: Commands) -> None:

@@ -8,7 +8,11 @@ from tests.integration.conftest import Commands
 
 pytestmark = pytest.mark.integration
 RUNS = {
-    "exchange": {("token_exchange", "valid", "accepted"), ("broker", "valid", "accepted")},
+    "exchange": {
+        ("token_exchange", "valid", "accepted"),
+        ("broker", "valid", "accepted"),
+        ("sts", "valid", "accepted"),
+    },
     "introspection": {("introspect", "valid", "accepted"), ("introspect", "garbage", "rejected")},
     "lifecycle": {
         ("refresh", "valid", "accepted"),

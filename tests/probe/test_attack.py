@@ -40,6 +40,7 @@ class Staging:
     signer: bool = True
     published: bool = True
     app: object = None
+    resource: Resource = RESOURCE
 
     def attack(self, cases: Iterable[Case] = FOR_RESOURCES, rate: float = 1e6) -> Assault:
         minter = Minter(self.key)
@@ -49,7 +50,7 @@ class Staging:
         async def token(fresh: bool) -> str:
             return minter.mint(Claims.lasting(300, now=time.time(), iss=ISSUER, sub="user", aud=AUDIENCE, scope=SCOPE))
 
-        ground = AtResource(Call(RESOURCE), token, minter if self.signer else None, jwks)
+        ground = AtResource(Call(self.resource), token, minter if self.signer else None, jwks)
 
         async def run() -> Assault:
             transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
@@ -212,3 +213,37 @@ def test_the_report_holds_what_is_needed_to_repeat_and_no_token() -> None:
     assert len(suites.findall(".//testcase")) == len(assault.attempts)
     assert len(suites.findall(".//failure")) == len(content["findings"])
     assert b"eyJ" not in to_junit(assault, "staging.toml")
+
+
+class Nodes:
+    """A resource that takes a token once, at two nodes that tell each other of it, or not."""
+
+    def __init__(self, key: SigningKey, shared: bool) -> None:
+        self.right = FlawedVerifier(key, ISSUER, AUDIENCE, SCOPE, TYPES)
+        together: set[str] = set()
+        self.used = {"api": together, "other": together if shared else set()}
+
+    async def __call__(self, scope: dict[str, object], receive: object, send: object) -> None:
+        headers = dict(scope["headers"])  # type: ignore[call-overload]
+        used = self.used[headers[b"host"].decode().split(".")[0]]
+        token = headers.get(b"authorization", b"").decode().partition(" ")[2]
+        good = token not in used and not self.right.refusal(token)
+        used.add(token)
+        await send({"type": "http.response.start", "status": 200 if good else 401, "headers": []})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_token_used_at_one_node_is_refused_at_the_others(shared: bool) -> None:
+    resource = RESOURCE.model_copy(update={"one_time": True, "nodes": ("http://other.example/orders",)})
+    key = KEYS[Algorithm.ES256]
+    assault = Staging(key, app=Nodes(key, shared), resource=resource).attack([CASES["replayed"]])
+    [attempt] = [attempt for attempt in assault.attempts if attempt.case.id == "replayed"]
+    assert attempt.outcome is (Outcome.HELD if shared else Outcome.FALSE_ACCEPT)
+    assert shared or "at http://other.example/orders" in attempt.note
+
+
+def test_the_nodes_of_a_resource_are_places_of_their_own() -> None:
+    resource = RESOURCE.model_copy(update={"nodes": ("http://other.example/orders",)})
+    assert [place.label for place in resource.everywhere] == ["orders", "orders at other.example"]
+    assert [place.url for place in resource.everywhere] == [RESOURCE.url, "http://other.example/orders"]

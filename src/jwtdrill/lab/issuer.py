@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 from starlette.applications import Starlette
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason, TokenError
+from jwtdrill.lab.forms import read_form
 from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
 from jwtdrill.lab.keyring import Keyring, KeyringError, KeyState
 from jwtdrill.lab.settings import IssuerSettings, forwarded_certificates, read_settings
@@ -25,7 +25,6 @@ from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.proof import Nonces, NonceWantedError, ProofChecker
 
-_MOST_FORM_BYTES = 64 * 1024
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 
 
@@ -213,7 +212,7 @@ class IssuerService:
 
     async def _bearing(self, request: Request) -> Bearing:
         certificate = self._certificates.thumbprint(request.headers.raw) if self._certificates is not None else None
-        return Bearing(await _form(request), request.headers.get("authorization", ""), certificate=certificate)
+        return Bearing(await read_form(request), request.headers.get("authorization", ""), certificate=certificate)
 
     def _thumbprint(self, request: Request) -> str | None:
         """Of the key that the request's proof shows, None without one. Raises VerificationError."""
@@ -243,23 +242,6 @@ class IssuerService:
             if held.activated:
                 activated.labels(*labels).set(held.activated)
         self._grants.keys_changed()
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The form's fields; a field that is given twice is refused (RFC 6749 section 3.2)."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_FORM_BYTES:
-            raise Refused(TokenError.INVALID_REQUEST, "the form is too large", 413)
-    try:
-        pairs = parse_qsl(body.decode("ascii"), max_num_fields=32)
-    except ValueError:
-        raise Refused(TokenError.INVALID_REQUEST, "the body is no form") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise Refused(TokenError.INVALID_REQUEST, "a field is given twice")
-    return form
 
 
 def create() -> Starlette:

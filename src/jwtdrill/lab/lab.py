@@ -21,6 +21,7 @@ from jwtdrill.lab.settings import (
     VerifierSettings,
     write_settings,
 )
+from jwtdrill.lab.verifier import STS_ROUTE
 from jwtdrill.observe.stack import Scrape, Stack
 from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.clocks import movable_clock
@@ -37,6 +38,7 @@ ROUTE = "/orders"
 CLIENT_ID = "orders-client"
 PARTNER_CLIENT_ID = "partner-client"
 FOREIGN_ISSUER = "https://partner-idp.example"
+ROLE = "arn:aws:iam::123456789012:role/lab"
 ENVIRONMENT = "lab"
 MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
 DEVICE_CLIENT_ID = f"device-{NUMBER}"
@@ -203,6 +205,7 @@ class Lab:
             revocations=f"{self._url('issuer')}/revoked",
             nonces=True,
             edge_secret_file=self._edge_secret,
+            role=ROLE,
         )
         moved = name == MOVABLE and find_libfaketime() is not None
         clock = movable_clock(self._clock_file) if moved else {}
@@ -303,6 +306,7 @@ class Lab:
                     "alg": foreign.alg.value,
                 }
             ],
+            "sts": {"url": self._url("verifier-a") + STS_ROUTE, "role": ROLE},
             "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
             "resource": [
                 *(

@@ -79,7 +79,7 @@ class VerifierSettings:
 
     decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens, fetched every second.
     nonces: whether a proof must carry a nonce of this server. edge_secret_file: by which the edge is known that tells
-    of clients' certificates.
+    of clients' certificates. role: that the security token service beside the resource gives credentials of.
     """
 
     name: str
@@ -100,6 +100,7 @@ class VerifierSettings:
     revocations: str = ""
     nonces: bool = False
     edge_secret_file: str = ""
+    role: str = ""
 
 
 def write_settings(path: Path, settings: object) -> None:

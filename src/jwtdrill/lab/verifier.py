@@ -1,4 +1,4 @@
-"""A resource server of the lab: one protected resource behind our own verification."""
+"""A resource server of the lab: one protected resource behind our own verification, and beside it a token service."""
 
 from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 from starlette.applications import Starlette
@@ -7,11 +7,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.lab import sts
 from jwtdrill.lab.revocations import RevocationList
 from jwtdrill.lab.settings import VerifierSettings, forwarded_certificates, read_settings
 from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Nonces, ProofChecker, Verifier, VerifierPolicy
 from jwtdrill.verify.middleware import Application, Receive, Scope, Send
 
+STS_ROUTE = "/sts"
 _BODY = b'{"orders": []}'
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]
 
@@ -55,7 +57,13 @@ def build(settings: VerifierSettings) -> Application:
     async def alive(request: Request) -> Response:  # noqa: ARG001
         return PlainTextResponse("ok")
 
-    open_routes = Starlette(routes=[Route("/metrics", exposition), Route("/healthz", alive)])
+    open_routes = Starlette(
+        routes=[
+            Route("/metrics", exposition),
+            Route("/healthz", alive),
+            Route(STS_ROUTE, sts.service(verifier, settings.role), methods=["POST"]),
+        ]
+    )
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         guarded = scope["type"] == "http" and scope["path"] == settings.route

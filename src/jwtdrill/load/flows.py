@@ -18,6 +18,7 @@ from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.refresh import Refresh
 from jwtdrill.flows.revocation import Revocation
+from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import ASSERTION_LIFETIME, Grant
 from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
 from jwtdrill.load.run import Run
@@ -49,6 +50,35 @@ class TokenExchanger(TokenHolder):
             return None
         actor = token if delegated else None
         return self.grant(self.exchanging, lambda: self.exchanging.request(token, actor=actor))
+
+
+class RoleAssumer(TokenHolder):
+    """Gets temporary credentials of a cloud for its token (AssumeRoleWithWebIdentity)."""
+
+    abstract = True
+
+    @cached_property
+    def assuming(self) -> AssumeRole:
+        """How it asks."""
+        assert self.shared.target.sts is not None
+        return AssumeRole(self.shared.target.sts)
+
+    @cached_property
+    def _ready(self) -> str:
+        sts = self.shared.target.sts
+        return self.shared.target.read(sts.token).decode().strip() if sts is not None and sts.token is not None else ""
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without such a service nobody can be asked."""
+        return super().impossible(run) if run.target.sts is not None else "the target file has no [sts]"
+
+    def assume(self, token: str | None = None, case: str = VALID, expected: Expected = Expected.ACCEPTED) -> None:
+        """Ask with that token, else with a good one."""
+        token = token or self._ready or self.held()
+        if token is not None:
+            flow = self.assuming
+            self.send(flow.name, case, flow.label, expected, flow.request(token), flow)
 
 
 class BrokeredClient(Client):
@@ -177,21 +207,24 @@ class Revoker(Introspecter):
         self.send(flow.name, VALID, "revocation endpoint", Expected.ACCEPTED, flow.request(token), flow)
 
     def prove_refused(self, call: Call, token: str) -> float | None:
-        """Seconds until that resource refuses the revoked token; None when it does not within ten.
+        """Seconds until that resource, at each of its nodes, refuses the revoked token; None when it does not in ten.
 
         Only the last look is counted as a call: until then either verdict is right.
         """
         began = time.monotonic()
+        refused = [self._await_refusal(Call(place, call.tls), token, began) for place in call.resource.everywhere]
+        return time.monotonic() - began if all(refused) else None
+
+    def _await_refusal(self, call: Call, token: str, began: float) -> bool:
         while not (refused := call.judge(self.sender.send(call.request(token))).verdict is Verdict.REJECTED):
             if time.monotonic() - began > _LONGEST_LOOK:
                 break
             gevent.sleep(_LOOK)
         seconds = time.monotonic() - began
         self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
-        if not refused:
-            return None
-        self.tell(f"revoked {call.resource.label}", seconds)
-        return seconds
+        if refused:
+            self.tell(f"revoked {call.resource.label}", seconds)
+        return refused
 
     def tell(self, name: str, seconds: float) -> None:
         """Show a time beside the requests in Locust's own statistics."""

@@ -101,7 +101,7 @@ class Run:
                 raise BadInputError(
                     f"case {case.id} is of no access token: `jwtdrill attack` sends it where it belongs"
                 )
-            calls = [Call(resource) for resource in self.target.resource]
+            calls = [Call(resource) for resource in self.target.places]
             why = next(filter(None, (case.debatable(call.material("")) for call in calls)), "")
             if why:
                 raise BadInputError(
@@ -138,7 +138,7 @@ class Run:
 
     def makeable(self, genuine: str) -> list[Case]:
         """The cases that every resource must refuse and that can be made from such a token."""
-        materials = [Call(resource).material(genuine, self.signer, self.jwks) for resource in self.target.resource]
+        materials = [Call(resource).material(genuine, self.signer, self.jwks) for resource in self.target.places]
 
         def fits(case: Case) -> bool:
             if case.reason is None or case.history is not History.NONE or Subject.ACCESS_TOKEN not in case.fits:

@@ -9,6 +9,7 @@ from jwtdrill.flows.exchange import Judgement
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.revocation import Revocation
+from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer, signer_of
 from jwtdrill.probe.attack import Assault, Plan, attack
 from jwtdrill.probe.genuine import Allowance, TokenSource
@@ -17,6 +18,7 @@ from jwtdrill.probe.grounds import (
     AsGrant,
     AtIntrospection,
     AtResource,
+    AtSts,
     CertificateAtTokenEndpoint,
     Ground,
     ProofAtResource,
@@ -60,7 +62,13 @@ class _Grounds:
     def all(self) -> list[Ground]:
         """In the order in which they are attacked. Raises BadInputError for a credential that cannot be read."""
         plain = next((described for described in self._clients if not described.dpop), None)
-        return [*self._resources(plain), *self._issuer(plain), *self._proved(), *self._certified(plain)]
+        return [
+            *self._resources(plain),
+            *self._token_service(plain),
+            *self._issuer(plain),
+            *self._proved(),
+            *self._certified(plain),
+        ]
 
     def _resources(self, plain: Client | None) -> Iterator[Ground]:
         """Those that take a token alone, if we have such tokens."""
@@ -69,6 +77,19 @@ class _Grounds:
             tokens, revoke = self._tokens(identity), self._revoking(identity)
             for resource in self._target.resources_for(None):
                 yield AtResource(Call(resource), tokens, self._signer, self._keys, revoke=revoke)
+
+    def _token_service(self, plain: Client | None) -> Iterator[Ground]:
+        sts = self._target.sts
+        if sts is None:
+            return
+        tokens = self._tokens(self._identity(plain) if plain is not None else None)
+        if sts.token is not None:
+            ready = sts.token
+
+            async def tokens(fresh: bool) -> str:  # noqa: ARG001 - there is one alone
+                return self._target.read(ready).decode("ascii", "replace").strip()
+
+        yield AtSts(AssumeRole(sts), tokens, self._signer if sts.token is None else None, self._keys)
 
     def _issuer(self, plain: Client | None) -> Iterator[Ground]:
         if plain is None:
@@ -99,7 +120,7 @@ class _Grounds:
         described, presenter = found
         identity = self._identity(described)
         tokens, revoke = self._tokens(identity), self._revoking(identity)
-        for resource in self._target.resource:
+        for resource in self._target.places:
             if resource.mtls or described is plain:
                 yield AtResource(Call(resource), tokens, self._signer, self._keys, presenter, revoke)
         if described.auth == "tls":

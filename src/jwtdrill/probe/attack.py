@@ -241,20 +241,21 @@ class _Siege:
             if taken.verdict is not Verdict.ACCEPTED:
                 return self._skipped(case, Outcome.NOT_RUN, f"the issuer does not revoke it ({taken.remark})")
         began = time.monotonic()
-        response = await self._send(self._ground.request(token, case.carrier))
-        while (
-            case.history is History.REVOKED
-            and self._ground.judge(response).verdict is Verdict.ACCEPTED
-            and time.monotonic() - began < _REVOCATION
-        ):
+        for place in (request, *self._ground.elsewhere(request)):
+            response = await self._answer_now(case, place, began)
+            attempt = self._judged(case, material, place, response)
+            if attempt.outcome is not Outcome.HELD:
+                return replace(attempt, note=f"{attempt.note}, {time.monotonic() - began:.0f} s on, at {place.url}")
+        return replace(attempt, note=f"refused after {time.monotonic() - began:.1f} s")
+
+    async def _answer_now(self, case: Case, request: Request, began: float) -> Response:
+        """What is said of the token now; a revocation has its time to become known."""
+        while True:
+            response = await self._send(request)
+            late = case.history is not History.REVOKED or time.monotonic() - began >= _REVOCATION
+            if late or self._ground.judge(response).verdict is not Verdict.ACCEPTED:
+                return response
             await asyncio.sleep(_REVOCATION_LOOK)
-            response = await self._send(self._ground.request(token, case.carrier))
-        attempt = self._judged(case, material, request, response)
-        if case.history is not History.REVOKED:
-            return attempt
-        after = time.monotonic() - began
-        held = attempt.outcome is Outcome.HELD
-        return replace(attempt, note=f"refused after {after:.1f} s" if held else f"{attempt.note} ({after:.0f} s on)")
 
     async def _send(self, request: Request) -> Response:
         response = Response(0)

@@ -112,7 +112,7 @@ class _Preflight:
 
     def _transport(self, endpoints: Endpoints) -> list[Item]:
         urls = [endpoints.issuer, endpoints.token, endpoints.jwks, endpoints.introspection, endpoints.revocation]
-        urls += [resource.url for resource in self._target.resource]
+        urls += [resource.url for resource in self._target.places]
         items = []
         for scheme, host, port in sorted({_origin(url) for url in urls if url}):
             name = f"TLS at {host}:{port}"
@@ -184,7 +184,7 @@ class _Preflight:
         return grant.token
 
     async def _resources(self, client: httpx.AsyncClient, bearers: Sequence["_Bearer"]) -> None:
-        for resource in self._target.resource:
+        for resource in self._target.places:
             name = f"{resource.label} accepts a good token"
             bearer = next((one for one in bearers if resource in self._target.resources_for(one.client)), None)
             if bearer is None:

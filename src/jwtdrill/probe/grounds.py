@@ -4,7 +4,7 @@ Each ground knows what a good token is there, how a request bears it, and what t
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import HUNG_UP, Judgement, Request, Response
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
+from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import ClientCredentials, JwtBearer
 from jwtdrill.probe.presenter import Presenter
 from jwtdrill.tokens.cases import Carrier, Case, Material, Need, NotApplicableError, Subject
@@ -61,6 +62,9 @@ class Ground(Protocol):
     def request(self, token: str, carrier: Carrier) -> Request:
         """The request that bears the token. Raises NotApplicableError for a way that does not exist there."""
 
+    def elsewhere(self, request: Request) -> Sequence[Request]:
+        """The same at the other nodes of that place."""
+
     def judge(self, response: Response) -> Judgement:
         """What the answer means."""
 
@@ -83,6 +87,10 @@ class _Ground:
     def takes(self, case: Case) -> bool:
         """By the kind of token."""
         return self.subject in case.fits
+
+    def elsewhere(self, request: Request) -> Sequence[Request]:  # noqa: ARG002 - for those who override it
+        """There are no other nodes."""
+        return ()
 
     def wants_again(self, response: Response) -> bool:  # noqa: ARG002 - for those who override it
         """Nothing is asked for again."""
@@ -121,6 +129,10 @@ class AtResource(_Ground):
         request = self.call.request(token, carrier)
         return request if self.presenter is None else self.presenter.shown(request, carrier)
 
+    def elsewhere(self, request: Request) -> Sequence[Request]:
+        """At each of the resource's nodes."""
+        return [replace(request, url=url) for url in self.call.resource.nodes]
+
     def judge(self, response: Response) -> Judgement:
         """As RFC 6750 says."""
         return _hung_up(response) or self.call.judge(response)
@@ -155,6 +167,35 @@ class AtIntrospection(_Ground):
     def judge(self, response: Response) -> Judgement:
         """As RFC 7662 says."""
         return self.introspection.judge(response)
+
+
+@dataclass(frozen=True)
+class AtSts(_Ground):
+    """A security token service: it must give no credentials for a bad token."""
+
+    role: AssumeRole
+    tokens: Tokens
+    signer: Minter | None
+    jwks: Keys
+    flow = AssumeRole.name
+    label = AssumeRole.label
+
+    def takes(self, case: Case) -> bool:
+        """Not what it does not ask about: scopes, types, and how a request bears the token."""
+        return super().takes(case) and case.family not in ("scope", "carrier", "token_type", "lifecycle", "replay")
+
+    async def material(self, listener: str, *, fresh: bool) -> Material:
+        """Of a genuine token."""
+        return Material(await self.tokens(fresh), self.signer, jwks=self.jwks, listener=listener)
+
+    def request(self, token: str, carrier: Carrier) -> Request:
+        """For credentials."""
+        _only_plain(carrier)
+        return self.role.request(token)
+
+    def judge(self, response: Response) -> Judgement:
+        """By the service's error codes."""
+        return self.role.judge(response)
 
 
 class _Asserted(_Ground):

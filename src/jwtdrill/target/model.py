@@ -127,9 +127,13 @@ class Foreign(_Table):
 
 
 class Sts(_Table):
-    """A security token service that gives temporary credentials of a cloud for a token (AssumeRoleWithWebIdentity)."""
+    """A security token service that gives temporary credentials of a cloud for a token (AssumeRoleWithWebIdentity).
+
+    token: what it is asked with, where that is another than the first client's access token: an ID token of CI, say.
+    """
 
     url: Url
+    token: Reference | None = None
     role: str
     session: str = "jwtdrill"
     params: dict[str, str] = Field(default_factory=dict)
@@ -206,6 +210,12 @@ class Resource(_Table):
     def label(self) -> str:
         """Name in metrics and reports."""
         return self.name or self.url.partition("?")[0]
+
+    @property
+    def everywhere(self) -> tuple["Resource", ...]:
+        """It, and the same at its other nodes, each named by where that is."""
+        there = ({"url": url, "name": f"{self.label} at {urlsplit(url).netloc}", "nodes": ()} for url in self.nodes)
+        return self, *(self.model_copy(update=changes) for changes in there)
 
 
 class Tls(_Table):
@@ -306,9 +316,14 @@ class Target(_Table):
         return self.first_clients[0]
 
     def resources_for(self, client: Client | None) -> tuple[Resource, ...]:
-        """The resources that a client can call, or the bearer of a ready token."""
+        """The resources at all nodes that a client can call, or the bearer of a ready token."""
         certified = client is not None and client.certificate is not None
-        return tuple(resource for resource in self.resource if certified or not resource.mtls)
+        return tuple(place for place in self.places if certified or not place.mtls)
+
+    @property
+    def places(self) -> tuple[Resource, ...]:
+        """The resources at all their nodes."""
+        return tuple(place for resource in self.resource for place in resource.everywhere)
 
     def require_resources(self) -> tuple[Resource, ...]:
         """The resources. Raises BadInputError when there is none."""
