@@ -149,3 +149,62 @@ def test_load_is_answered_rightly(provider: Provider, tmp_path: Path, name: str,
     tallies = json.loads((tmp_path / "run.json").read_text())["tallies"]
     assert sum(tally["count"] for tally in tallies) > 30
     assert not [tally for tally in tallies if tally["expected"] != tally["verdict"]]
+
+
+def changed(provider: Provider, name: str, **client: str) -> Path:
+    """The same target with one client alone."""
+    content = tomlkit.parse(provider.target.read_text())
+    content["client"] = [client]
+    path = provider.target.with_name(name)
+    path.write_text(tomlkit.dumps(content))
+    return path
+
+
+@pytest.mark.slow
+def test_refresh_tokens_are_rotated_and_a_stolen_one_ends_its_family(provider: Provider, tmp_path: Path) -> None:
+    issuer = tomlkit.parse(provider.target.read_text())["issuer"]["url"]
+    fetch = f"import httpx; print(httpx.get('{issuer}/a-refresh-token').text)"
+    command = f'command:{sys.executable} -c "{fetch}"'
+    target = changed(provider, "mobile.toml", id="mobile", auth="none", refresh_token=command)
+    done = provider.commands.run(
+        *("locust", "-f", "loadtests/lifecycle.py", "--headless", "--only-summary", "--metrics-port", "0"),
+        *("--target", target, "-u", "3", "-r", "10", "-t", "6s", "--throughput", "5"),
+        *("--report", tmp_path / "run.json", "Refreshing"),
+    )
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    tallies = json.loads((tmp_path / "run.json").read_text())["tallies"]
+    seen = {(tally["flow"], tally["case"], tally["verdict"]) for tally in tallies}
+    assert seen == {("refresh", "valid", "accepted"), ("refresh", "refresh_reused", "rejected")}
+
+
+OPAQUE = {"id": "partner", "auth": "client_secret_basic", "secret": "file:secret", "scope": SCOPE}
+
+
+@pytest.mark.slow
+def test_opaque_tokens_are_introspected_and_refused_once_they_are_revoked(provider: Provider, tmp_path: Path) -> None:
+    target = changed(provider, "opaque.toml", **OPAQUE)
+    content = tomlkit.parse(target.read_text())
+    content["client"][0]["params"] = {"resource": f"{AUDIENCE}/opaque"}
+    content["resource"][0]["dpop"] = False
+    target.write_text(tomlkit.dumps(content))
+    items = {i["name"]: i for i in json.loads(provider.commands.run("jwtdrill", "check", target, "--json").stdout)}
+    assert items["introspection tells good from bad"]["status"] == "pass"
+    assert items["token claims"]["status"] == "cannot tell"
+    done = provider.commands.run("jwtdrill", "attack", target, "--json")
+    answer = json.loads(done.stdout)
+    assert not answer["findings"]
+    assert set(answer["cannot_tell"]) == {"orders"}  # whose verifier reads JWTs alone
+    told = {(t["resource"], t["case"]): t["verdict"] for t in answer["tallies"]}
+    assert told["introspection endpoint", "valid"] == "accepted"
+    assert told["introspection endpoint", "revoked"] == "rejected"
+    assert provider.secret not in done.stdout + done.stderr
+    for name in ("introspection", "lifecycle"):
+        done = provider.commands.run(
+            *("locust", "-f", f"loadtests/{name}.py", "--headless", "--only-summary", "--metrics-port", "0"),
+            *("--target", target, "-u", "3", "-r", "10", "-t", "4s", "--throughput", "5"),
+            *("--report", tmp_path / f"{name}.json", *(("Revoking",) if name == "lifecycle" else ())),
+        )
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        tallies = json.loads((tmp_path / f"{name}.json").read_text())["tallies"]
+        assert not [tally for tally in tallies if tally["expected"] != tally["verdict"]]
+        assert len({tally["flow"] for tally in tallies}) >= 2

@@ -22,7 +22,7 @@ from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import ASSERTION_LIFETIME, Grant
 from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
 from jwtdrill.load.run import Run
-from jwtdrill.load.users import NO_KEY, Client, TokenHolder
+from jwtdrill.load.users import Client, TokenHolder
 from jwtdrill.load.verdict import VALID
 from jwtdrill.target.model import Client as Described
 from jwtdrill.target.model import Foreign, Target
@@ -115,7 +115,7 @@ class Refresher(Client):
     abstract = True
     scope = "offline_access"
 
-    wanted = NO_KEY
+    wanted = "no [[client]] has a key to sign an assertion with, nor a refresh_token"
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -128,8 +128,8 @@ class Refresher(Client):
 
     @classmethod
     def suits(cls, client: Described) -> bool:
-        """The first refresh token comes with an assertion's grant."""
-        return super().suits(client) and client.signs
+        """The first refresh token is given, or comes with an assertion's grant."""
+        return super().suits(client) and (client.signs or client.refresh_token is not None)
 
     def prepare(self) -> bool:
         """Get the first refresh token."""
@@ -137,6 +137,10 @@ class Refresher(Client):
 
     def begin(self) -> str | None:
         """A refresh token of a new family; None while the issuer gives none."""
+        given = self.identity.client.refresh_token
+        if given is not None:
+            self._refresh = self.shared.target.read(given).decode("ascii", "replace").strip()
+            return self._refresh
         flow = self.asserting
         scope = f"{flow.identity.client.scope or ''} {self.scope}".strip()
         granted = self.grant(flow, lambda: flow.request(scope=scope))

@@ -69,6 +69,7 @@ class Client(_Table):
     scope: str | None = None
     params: dict[str, str] = Field(default_factory=dict)
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+    refresh_token: Reference | None = None  # to begin with, where none comes with an assertion's grant
     subject: str | None = None  # of assertions as grants, {n} being the simulated client's number; by default its id
     flows: tuple[str, ...] | None = None  # that the issuer lets it use; all by default
     dpop: bool = False  # its tokens are bound to a key of its (RFC 9449)
@@ -89,7 +90,7 @@ class Client(_Table):
         """The one of that number."""
         if self.count == 1:
             return self
-        named = ("id", "key", "secret", "certificate", "certificate_key", "kid")
+        named = ("id", "key", "secret", "certificate", "certificate_key", "kid", "refresh_token")
         given = {name: value for name in named if (value := getattr(self, name)) is not None}
         return self.model_copy(update={name: value.replace(NUMBER, str(number)) for name, value in given.items()})
 

@@ -127,6 +127,12 @@ def _trailing(material: Material) -> str:
     return resealed(material, own_header(material), compact_json(claims_of(material)) + b"{}")
 
 
+def _percent_encoded(material: Material) -> str:
+    if "." not in material.genuine:
+        raise NotApplicableError("the target's tokens have no dots")
+    return material.genuine.replace(".", "%2E")
+
+
 def _single_quotes(material: Material) -> str:
     return resealed(material, own_header(material), repr(claims_of(material)).encode())
 
@@ -192,7 +198,7 @@ CASES = (
     _form(
         "json_general", "the general JSON serialisation", _parts(_general), "RFC 7515 section 7.2, RFC 7519 section 1"
     ),
-    _form("percent_encoded", "dots as percent signs and digits", _whole(lambda token: token.replace(".", "%2E"))),
+    _form("percent_encoded", "dots as percent signs and digits", _percent_encoded),
     _form("in_quotes", "a token in quotes", _whole(lambda token: f'"{token}"')),
     _form("two_tokens", "the token twice, with a comma between", _whole(lambda token: f"{token},{token}")),
     _form(

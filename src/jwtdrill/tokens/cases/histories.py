@@ -2,7 +2,7 @@
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.cases.case import BY_SIGNER, TOKENS, Case, History, Material, NotApplicableError, Severity
-from jwtdrill.tokens.cases.crafting import claims_of, with_claims
+from jwtdrill.tokens.cases.crafting import genuine, with_claims
 
 _BRIEF = 2  # seconds that a token lasts which is waited out
 
@@ -10,11 +10,6 @@ _BRIEF = 2  # seconds that a token lasts which is waited out
 def _one_time(material: Material) -> str:
     if not material.one_time:
         raise NotApplicableError("the resource does not declare that a token is good once only (one_time)")
-    return material.genuine
-
-
-def _genuine(material: Material) -> str:
-    claims_of(material)
     return material.genuine
 
 
@@ -35,7 +30,7 @@ CASES = (
         "lifecycle",
         "a token that was accepted, and revoked since",
         "RFC 7009 section 2.1, RFC 9700 section 4.10",
-        _genuine,
+        genuine,
         Reason.REVOKED,
         Severity.MEDIUM,
         TOKENS,
