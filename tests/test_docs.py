@@ -6,6 +6,19 @@ from pathlib import Path
 import pytest
 
 from jwtdrill.target.load import load_target
+from jwtdrill.target.model import (
+    Break,
+    Client,
+    Foreign,
+    Issuer,
+    Limits,
+    ReadyToken,
+    Resource,
+    Signer,
+    Sts,
+    Tls,
+    Watch,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,3 +47,27 @@ def test_folders_and_files_that_the_documents_name_exist() -> None:
                 assert (ROOT / name).exists(), (page.name, name)
             elif re.match(rf"({packages})/", name):
                 assert (ROOT / "src/jwtdrill" / name).exists(), (page.name, name)
+
+
+def test_the_target_files_page_names_every_key_and_no_other() -> None:
+    """Both ways: what the file may hold, and what the page says of it."""
+    sections = re.split(r"^## ", (ROOT / "docs/target.md").read_text(), flags=re.MULTILINE)
+    tables = {
+        "[issuer]": Issuer,
+        "[[client]]": Client,
+        "[[token]]": ReadyToken,
+        "[[signer]]": Signer,
+        "[[foreign]]": Foreign,
+        "[sts]": Sts,
+        "[[resource]]": Resource,
+    }
+    for title, model in tables.items():
+        [text] = [section for section in sections if section.startswith(f"`{title}`")]
+        assert set(model.model_fields) <= set(re.findall(r"`(\w+)`", text)), title
+        listed = {
+            key for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)
+        }
+        assert listed <= set(model.model_fields), title
+    rest = {"tls": Tls, "limits": Limits, "break": Break, "watch": Watch}
+    named = re.findall(r"`(tls|limits|break|watch)\.(\w+)`", sections[-1])
+    assert set(named) == {(table, key) for table, model in rest.items() for key in model.model_fields}
