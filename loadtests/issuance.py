@@ -6,6 +6,7 @@ locust -f loadtests/issuance.py --target lab --throughput 5 -u 20 JwtBearerIssua
 
 from locust import task
 
+from jwtdrill.flows.token import JWT_BEARER
 from jwtdrill.load.users import NO_KEY, Client
 from jwtdrill.target.model import Client as Described
 
@@ -23,6 +24,7 @@ class JwtBearerIssuance(Client):
     """A client that has an assertion exchanged each time, about itself or about a subject of its own."""
 
     wanted = NO_KEY
+    grant_type = JWT_BEARER
 
     @classmethod
     def suits(cls, client: Described) -> bool:

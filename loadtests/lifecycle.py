@@ -33,7 +33,8 @@ class Revoking(Revoker):
         granted = self.ask(self.asking)
         if granted is None:
             return
-        self.revoke(granted.token)
+        if not self.revoke(granted.token):
+            return
         if self.shared.endpoints.introspection:
             self.introspect(granted.token, REVOKED, Expected.REJECTED)
         self.prove_refused(self.pick_call(), granted.token)

@@ -96,6 +96,8 @@ def test_one_family_as_a_table(lab: Commands) -> None:
         (("--case", "alg_non"), "unknown case 'alg_non': did you mean alg_none?"),
         (("--family", "x"), "unknown family 'x': choose from"),
         (("--junit", "/no/such/folder/x.xml"), "/no/such/folder/x.xml"),
+        (("--case", "alg_none", "--family", "time"), "no case is of all that was asked for"),
+        (("--case", "replayed"), "nothing of what was asked for was run: the resource does not declare"),
     ],
 )
 def test_bad_input_is_one_line(lab: Commands, arguments: tuple[str, ...], message: str) -> None:

@@ -245,5 +245,5 @@ def test_a_token_used_at_one_node_is_refused_at_the_others(shared: bool) -> None
 
 def test_the_nodes_of_a_resource_are_places_of_their_own() -> None:
     resource = RESOURCE.model_copy(update={"nodes": ("http://other.example/orders",)})
-    assert [place.label for place in resource.everywhere] == ["orders", "orders at other.example"]
+    assert [place.label for place in resource.everywhere] == ["orders", "orders at other.example/orders"]
     assert [place.url for place in resource.everywhere] == [RESOURCE.url, "http://other.example/orders"]

@@ -196,5 +196,5 @@ def test_every_case_of_the_family_is_let_in_by_a_flaw_of_its_own() -> None:
 def test_a_file_that_holds_no_certificate_with_its_key_is_said_so(tmp_path: Path) -> None:
     target = described(tmp_path, 1)
     (tmp_path / "device-1.pem").write_bytes(DEVICES[0].certificate_pem)
-    with pytest.raises(BadInputError, match="is no certificate with its key in PEM: name the key"):
+    with pytest.raises(BadInputError, match="is no certificate in PEM with its own key, unencrypted"):
         tls_context(target, target.first_clients[0])

@@ -112,7 +112,7 @@ def test_a_hundred_megabytes_are_not_read(port: int, tls: ssl.SSLContext) -> Non
 
 
 def test_a_redirect_is_not_followed_but_named_without_its_query(port: int, tls: ssl.SSLContext) -> None:
-    with pytest.raises(BadInputError, match=r"a redirect to /again: name that place instead"):
+    with pytest.raises(BadInputError, match=r"a redirect to /again: name where the document really is"):
         fetch(f"http://127.0.0.1:{port}/again", tls)
 
 

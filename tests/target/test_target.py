@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target.discovery import discover, metadata_urls
 from jwtdrill.target.load import load_target, tls_context
-from jwtdrill.target.model import Environment, Target
+from jwtdrill.target.model import Environment, Resource, Target, check_url
 
 GOOD = """\
 environment = "staging"
@@ -129,8 +130,12 @@ def test_references_are_read_from_where_they_point(tmp_path: Path, monkeypatch: 
     [
         ("file:none.pem", "No such file"),
         ("env:NOT_SET_AT_ALL", "not set"),
-        ("command:false", "CalledProcessError"),
-        ("command:/no/such/program", "FileNotFoundError"),
+        ("command:false", "failed with exit status 1"),
+        ("command:/no/such/program", "cannot be run: No such file"),
+        ('command:echo "x', "is no command: No closing quotation"),
+        ("command: ", "names no command"),
+        ("file:~nobody-of-that-name/x", "is no path"),
+        ("file:a\0b", "is no path"),
     ],
 )
 def test_an_unreadable_reference_is_one_line(tmp_path: Path, reference: str, message: str) -> None:
@@ -173,3 +178,69 @@ def test_endpoints_of_the_file_need_no_metadata() -> None:
     issuer = {"url": "http://x", "token_endpoint": "http://x/t", "jwks_uri": "http://x/j"}
     endpoints = discover(Target.model_validate({"environment": "dev", "issuer": issuer}))
     assert (endpoints.token, endpoints.jwks) == ("http://x/t", "http://x/j")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://idp:99999", "http://[::1", "http://idp:0", "http://idp/\u2603", "http://idp/a b", "ftp://idp"),
+        *("https://u:secretpassword@idp", "https://secretuser@idp", "http://idp/\r\nx: y", ""),
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_refused_and_no_password_is_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="must be a") as caught:
+        check_url(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"client": [{"id": "", "auth": "none"}]}, "at least 1 character"),
+        ({"client": [{"id": "a-{n}", "auth": "none"}]}, "needs a count"),
+        ({"client": [{"id": "a", "auth": "none", "count": 3}]}, "needs {n} in the id"),
+        ({"client": [{"id": "a", "auth": "tls"}]}, "needs a certificate"),
+        (
+            {"client": [{"id": "a", "auth": "none", "certificate_key": "file:x"}]},
+            "certificate_key belongs to a certificate",
+        ),
+        ({"client": [{"id": "a", "auth": "none", "weight": 0}]}, "greater than or equal to 1"),
+        ({"resource": [{"url": "http://r", "audience": "a", "mtls": True}]}, "mtls needs an https URL"),
+        ({"resource": [{"url": "http://r", "audience": "a", "nodes": ["http://r"]}]}, "nodes must be other URLs"),
+        ({"resource": [{"url": "http://r", "audience": "a", "method": "GE T"}]}, "must be an HTTP method"),
+        ({"resource": [{"url": "http://r", "audience": "a", "headers": {"X": "\u2603"}}]}, "printable ASCII"),
+        ({"resource": [{"url": "http://r", "audience": "a", "headers": {"X": "a\r\nY: b"}}]}, "printable ASCII"),
+        ({"resource": [{"url": "http://r", "audience": "a", "headers": {"X Y": "a"}}]}, "no header's name"),
+    ],
+)
+def test_what_could_not_be_sent_is_refused(table: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Target.model_validate({"environment": "test", "issuer": {"url": "http://i"}, **table})
+    assert message in str(caught.value)
+
+
+def test_a_method_is_written_as_servers_read_it() -> None:
+    resource = Resource.model_validate({"url": "http://r", "audience": "a", "method": "get"})
+    assert resource.method == "GET"
+
+
+def test_tokens_by_reference_are_tokens(tmp_path: Path) -> None:
+    target = load_target(str(write(tmp_path, GOOD)))
+    for content, message in (
+        (b"", "is empty"),
+        (b"a b", "is no token"),
+        (b"\xff\xfe", "UTF-8"),
+        ("☃".encode(), "no token"),
+    ):
+        (tmp_path / "token").write_bytes(content)
+        with pytest.raises(BadInputError, match=message):
+            target.read_token("file:token")
+
+
+def test_the_first_client_is_one_of_the_issuers_own(tmp_path: Path) -> None:
+    """A secret of another issuer's client must never be shown to this one."""
+    text = GOOD.replace('id = "orders"', 'id = "orders"\nissuer = "https://other.example"')
+    target = load_target(str(write(tmp_path, text)))
+    assert target.first_client is None
+    with pytest.raises(BadInputError, match=r"of \[issuer\]'s"):
+        target.require_client()

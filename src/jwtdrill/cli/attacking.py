@@ -10,6 +10,7 @@ import typer
 
 from jwtdrill.cli.app import LOAD, app, command
 from jwtdrill.cli.output import as_json, live, say, table
+from jwtdrill.errors import BadInputError
 
 if TYPE_CHECKING:
     from jwtdrill.probe.attack import Assault
@@ -96,11 +97,12 @@ def attack(
         as_json(to_json(assault, target))
     else:
         _show(assault, target)
+    if not assault.ran:
+        raise BadInputError(f"nothing of what was asked for was run: {assault.why_not}")
     return 0 if assault.held else 1
 
 
 def _chosen(only: list[str] | None, families: list[str] | None) -> "list[Case]":
-    from jwtdrill.errors import BadInputError
     from jwtdrill.tokens.cases import CASES, case
 
     known = {found.family for found in CASES.values()}
@@ -108,7 +110,10 @@ def _chosen(only: list[str] | None, families: list[str] | None) -> "list[Case]":
         if name not in known:
             raise BadInputError(f"unknown family {name!r}: choose from {', '.join(sorted(known))}")
     chosen = [case(name) for name in only] if only else list(CASES.values())
-    return [found for found in chosen if not families or found.family in families]
+    chosen = [found for found in chosen if not families or found.family in families]
+    if not chosen:
+        raise BadInputError("no case is of all that was asked for: leave out --case or --family")
+    return chosen
 
 
 def _show(assault: "Assault", target: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -26,20 +27,28 @@ def init(
     from jwtdrill.target.discovery import metadata
     from jwtdrill.target.draft import draft
     from jwtdrill.target.load import tls_context
-    from jwtdrill.target.model import Issuer, Target, Tls
+    from jwtdrill.target.model import Issuer, Target, Tls, check_url
+    from jwtdrill.target.reference import check_reference
 
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise BadInputError(f"{url}: not a URL: write for example https://idp.example")
+    try:
+        check_url(url)
+        check_reference(ca or "env:NONE")
+    except ValueError as error:
+        raise BadInputError(f"{'--ca' if 'reference' in str(error) else 'URL'}: {error}") from None
     if out.exists():
         raise BadInputError(f"{out}: there is a file of that name: give another with --out")
     trust = tls_context(Target(environment=environment, issuer=Issuer(url=url), tls=Tls(ca=ca)))
     found = metadata(url.rstrip("/") if urlsplit(url).path == "/" else url, trust)
     content = found.members()
-    if not isinstance(content.get("issuer"), str):
-        raise BadInputError(f"{found.url}: its metadata names no issuer")
+    try:
+        check_url(str(content.get("issuer", "")))
+    except ValueError as error:
+        raise BadInputError(f"{found.url}: the issuer that it names {error}") from None
     text = draft(content, environment)
     if ca is not None:
-        text += f'\n[tls]\nca = "{ca}"\n'
+        if ca.startswith("file:"):  # given from here, and read from where the target file lies
+            ca = f"file:{Path(ca.removeprefix('file:')).expanduser().absolute()}"
+        text += f"\n[tls]\nca = {dumps(ca)}\n"
     out.write_text(text)
     if content["issuer"] != url:
         say(f"the metadata names another issuer than {url}: {content['issuer']}; the file names that one")

@@ -92,7 +92,7 @@ def down() -> None:
 @command
 def canary(
     target: Annotated[str, typer.Argument(help="Target file, or `lab` for the running lab.")],
-    port: Annotated[int, typer.Option(help="Serve metrics on this loopback port.")] = 9647,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Serve metrics on this loopback port.")] = 9647,
 ) -> None:
     """Send one known-good token a second to each resource, until interrupted. Runs in production too."""
     import logging

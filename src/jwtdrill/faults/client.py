@@ -27,7 +27,7 @@ class FaultClient:
         proxy, key = target.break_.proxy, target.break_.key
         if proxy is None or key is None:
             raise BadInputError(f"{target.path}: no fault agent: set proxy and key under [break]")
-        return cls(proxy, target.read(key).decode().strip())
+        return cls(proxy, target.read_text(key))
 
     def begin(self, fault: str, params: Mapping[str, Any], lease: float = DEFAULT_LEASE) -> "HeldFault":
         """Put a fault in force, and keep its lease alive until ended. Raises BadInputError, MissingPartError."""

@@ -47,12 +47,17 @@ class ClientIdentity:
         where = f"{target.path}: client {client.id}"
         try:
             key = target.read(client.key) if client.key else None
-            self._secret = target.read(client.secret).decode().strip() if client.secret else ""
-            self.minter = (
-                Minter(SigningKey.from_pem(key, client.alg, client.kid or client.id), typ="JWT") if key else None
-            )
+            self._secret = target.read_text(client.secret) if client.secret else ""
         except BadInputError as error:
             raise BadInputError(f"{where}: {error}") from None
+        try:
+            self.minter = (
+                Minter(SigningKey.from_pem(key, client.alg, client.kid or client.id), typ="JWT")
+                if key is not None
+                else None
+            )
+        except BadInputError as error:
+            raise BadInputError(f"{where}: {client.key}: {error}: see its key and alg") from None
         self.tls = tls_context(target, client) if client.certificate is not None else None
         # Where assertions for a subject come from that somebody signs beforehand.
         self.signed_ahead: Callable[[str], str] | None = None

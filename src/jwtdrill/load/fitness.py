@@ -11,6 +11,7 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from jwtdrill.errors import JwtdrillError
 from jwtdrill.load.latency import MOST_MICROSECONDS, new_histogram, quantile, within
 
 # A harness later than 10 ms, and than a tenth of what it measures, would be measuring itself.
@@ -80,6 +81,11 @@ class Fitness:
     def stop_because(self, limit: str) -> None:
         """The harness ends or bends the load; the first reason counts."""
         self.limit = self.limit or limit
+
+    def broke(self, error: BaseException) -> None:
+        """A client's task failed by itself, so that what it should have done is missing."""
+        said = str(error) if isinstance(error, JwtdrillError) else type(error).__name__  # what others say may be secret
+        self.stop_because(f"a client's task failed: {said}")
 
     def state(self) -> dict[str, Any]:
         """As plain data for the wire."""

@@ -19,8 +19,10 @@ from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.refresh import Refresh
 from jwtdrill.flows.revocation import Revocation
 from jwtdrill.flows.sts import AssumeRole
-from jwtdrill.flows.token import ASSERTION_LIFETIME, Grant
-from jwtdrill.flows.token_exchange import JWT, Broker, TokenExchange
+from jwtdrill.flows.token import ASSERTION_LIFETIME, JWT_BEARER, Grant
+from jwtdrill.flows.token_exchange import JWT, TOKEN_EXCHANGE, Broker, TokenExchange
+from jwtdrill.load import plugin
+from jwtdrill.load.roster import Roster
 from jwtdrill.load.run import Run
 from jwtdrill.load.users import Client, TokenHolder
 from jwtdrill.load.verdict import VALID
@@ -37,6 +39,8 @@ class TokenExchanger(TokenHolder):
     """Exchanges its own token for another (RFC 8693)."""
 
     abstract = True
+    calls_resources = False
+    grant_type = TOKEN_EXCHANGE
 
     @cached_property
     def exchanging(self) -> TokenExchange:
@@ -56,6 +60,14 @@ class RoleAssumer(TokenHolder):
     """Gets temporary credentials of a cloud for its token (AssumeRoleWithWebIdentity)."""
 
     abstract = True
+    calls_resources = False
+
+    @classmethod
+    def rehearse(cls, run: Run) -> None:
+        """The ready token too."""
+        super().rehearse(run)
+        if run.target.sts is not None and run.target.sts.token is not None:
+            run.target.read_token(run.target.sts.token)
 
     @cached_property
     def assuming(self) -> AssumeRole:
@@ -66,7 +78,7 @@ class RoleAssumer(TokenHolder):
     @cached_property
     def _ready(self) -> str:
         sts = self.shared.target.sts
-        return self.shared.target.read(sts.token).decode().strip() if sts is not None and sts.token is not None else ""
+        return self.shared.target.read_token(sts.token) if sts is not None and sts.token is not None else ""
 
     @classmethod
     def impossible(cls, run: Run) -> str:
@@ -85,6 +97,14 @@ class BrokeredClient(Client):
     """Brings a foreign issuer's token and gets a local one; each client is a subject of its own."""
 
     abstract = True
+    grant_type = TOKEN_EXCHANGE
+
+    @classmethod
+    def rehearse(cls, run: Run) -> None:
+        """The foreign tokens too."""
+        super().rehearse(run)
+        for foreign in run.target.foreign:
+            foreign_tokens(run.target, foreign)
 
     @cached_property
     def brokering(self) -> Broker:
@@ -131,6 +151,22 @@ class Refresher(Client):
         """The first refresh token is given, or comes with an assertion's grant."""
         return super().suits(client) and (client.signs or client.refresh_token is not None)
 
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """By an assertion's grant only where the issuer offers it."""
+        clients = Roster(run.target, cls.suits).clients
+        if clients and all(client.refresh_token is None for client in clients) and not run.endpoints.offers(JWT_BEARER):
+            return f"the issuer's metadata does not offer the grant {JWT_BEARER}, and no client has a refresh_token"
+        return super().impossible(run)
+
+    @classmethod
+    def rehearse(cls, run: Run) -> None:
+        """The given refresh tokens too."""
+        super().rehearse(run)
+        for client in Roster(run.target, cls.suits).clients:
+            if client.refresh_token is not None:
+                run.target.read_token(client.numbered(client.count).refresh_token or client.refresh_token)
+
     def prepare(self) -> bool:
         """Get the first refresh token."""
         return self.begin() is not None
@@ -139,7 +175,7 @@ class Refresher(Client):
         """A refresh token of a new family; None while the issuer gives none."""
         given = self.identity.client.refresh_token
         if given is not None:
-            self._refresh = self.shared.target.read(given).decode("ascii", "replace").strip()
+            self._refresh = self.shared.target.read_token(given)
             return self._refresh
         flow = self.asserting
         scope = f"{flow.identity.client.scope or ''} {self.scope}".strip()
@@ -173,6 +209,7 @@ class Introspecter(TokenHolder):
     """Asks the issuer about its token each time, as a resource server does that cannot read it (RFC 7662)."""
 
     abstract = True
+    calls_resources = False
 
     @cached_property
     def introspection(self) -> Introspection:
@@ -194,6 +231,7 @@ class Revoker(Introspecter):
     """Revokes tokens, proves that they are refused, and measures how long that took."""
 
     abstract = True
+    calls_resources = True
 
     @cached_property
     def revocation(self) -> Revocation:
@@ -205,10 +243,14 @@ class Revoker(Introspecter):
         """Without an endpoint nothing can be revoked."""
         return super().impossible(run) if run.endpoints.revocation else "the issuer names no revocation endpoint"
 
-    def revoke(self, token: str) -> None:
-        """Revoke it: the answer is the same whether or not it was a token (RFC 7009 section 2.2)."""
+    def revoke(self, token: str) -> bool:
+        """Revoke it; whether the issuer took it: where it did not, later use of the token proves nothing.
+
+        The answer is the same whether or not it was a token (RFC 7009 section 2.2).
+        """
         flow = self.revocation
-        self.send(flow.name, VALID, "revocation endpoint", Expected.ACCEPTED, flow.request(token), flow)
+        sent = self.send(flow.name, VALID, "revocation endpoint", Expected.ACCEPTED, flow.request(token), flow)
+        return sent[1] is Verdict.ACCEPTED
 
     def prove_refused(self, call: Call, token: str) -> float | None:
         """Seconds until that resource, at each of its nodes, refuses the revoked token; None when it does not in ten.
@@ -221,9 +263,11 @@ class Revoker(Introspecter):
 
     def _await_refusal(self, call: Call, token: str, began: float) -> bool:
         while not (refused := call.judge(self.sender.send(call.request(token))).verdict is Verdict.REJECTED):
-            if time.monotonic() - began > _LONGEST_LOOK:
+            if time.monotonic() - began > _LONGEST_LOOK or plugin.draining():
                 break
-            gevent.sleep(_LOOK)
+            self.shared.looking += 1
+            gevent.sleep(max(_LOOK, self.shared.looking / self.shared.spare_rate))
+            self.shared.looking -= 1
         seconds = time.monotonic() - began
         self.send(call.name, REVOKED, call.resource.label, Expected.REJECTED, call.request(token), call)
         if refused:
@@ -349,7 +393,7 @@ def foreign_tokens(target: Target, foreign: Foreign) -> Callable[[str, str], str
     """What gives a foreign token for a subject and an audience. Raises BadInputError."""
     if foreign.key is None:
         assert foreign.token is not None
-        ready = target.read(foreign.token).decode("ascii", "replace").strip()
+        ready = target.read_token(foreign.token)
         return lambda _subject, _audience: ready
     minter = Minter(target.signing_key(f"foreign {foreign.issuer}", foreign.key, foreign.alg, foreign.kid), typ="JWT")
 

@@ -186,6 +186,20 @@ def _leave_out_impossible(environment: Environment) -> None:
             environment.user_classes.remove(kind)
     if not environment.user_classes:
         sys.exit(BadInputError.exit_code)
+    if isinstance(environment.runner, WorkerRunner):
+        return  # the master has looked
+    for kind in environment.user_classes:
+        try:
+            if hasattr(kind, "rehearse"):
+                kind.rehearse(run)
+        except JwtdrillError as error:
+            sys.stderr.write(f"jwtdrill: {kind.__name__}: {error}\n")
+            sys.exit(error.exit_code)
+
+
+@_on(events.user_error)
+def _task_failed(exception: BaseException, **_: Any) -> None:
+    current_run().fitness.broke(exception)
 
 
 @_on(events.test_start)

@@ -1,5 +1,6 @@
 """One load run: its target, what was drawn from it, and what may be asked of it. Knows nothing of Locust."""
 
+import math
 import random
 import re
 import ssl
@@ -16,7 +17,6 @@ from jwtdrill.flows.call import Call
 from jwtdrill.flows.token import ClientIdentity, signer_of
 from jwtdrill.load.arrivals import Rate, Spacing
 from jwtdrill.load.fitness import Fitness
-from jwtdrill.load.roster import Roster
 from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
@@ -25,6 +25,7 @@ from jwtdrill.tokens.cases import CASES, Case, History, Need, NotApplicableError
 from jwtdrill.tokens.minter import Minter
 
 _MOST_POOLED = 100_000
+READY_SECONDS = 20.0  # for which a ready token is borne
 
 
 class Reuse(StrEnum):
@@ -76,12 +77,14 @@ class Run:
     fitness: Fitness = field(default_factory=Fitness)
     tokens_asked: int = 0
     corpus: list[Case] | None = None
+    ready: tuple[str, float] = ("", 0.0)  # the token, and when it is to be read again
+    looking: int = 0  # clients that look again and again whether a revoked token is refused
     others: dict[str, Endpoints] = field(default_factory=dict)  # of issuers beside the target file's
     started: float = field(default_factory=time.time)
 
     def configure(self, options: Options) -> None:
         """Take what to send and how, at the beginning or from the web UI's form. Raises BadInputError."""
-        if options.throughput <= 0:
+        if not 0 < options.throughput < math.inf:
             raise BadInputError(f"--throughput must be more than 0, not {options.throughput:g}")
         rate = Rate.parse(options.rate) if options.rate else None
         limit = self.target.limits.rate
@@ -136,6 +139,12 @@ class Run:
         """Seconds from one request of a client to its next, with so many clients here: as asked, within the limit."""
         return max(1 / self.throughput, users / (self.target.limits.rate * self.share))
 
+    @property
+    def spare_rate(self) -> float:
+        """Requests/s that may be sent beside those that are asked for, in this process."""
+        planned = self.rate.peak if self.rate is not None else self.target.limits.rate / 2
+        return max(1.0, self.target.limits.rate - planned) * self.share
+
     def makeable(self, genuine: str) -> list[Case]:
         """The cases that every resource must refuse and that can be made from such a token."""
         materials = [Call(resource).material(genuine, self.signer, self.jwks) for resource in self.target.places]
@@ -161,6 +170,17 @@ class Run:
             endpoints = self.others[client.issuer]
         return ClientIdentity(client, self.target, endpoints)
 
+    @property
+    def bears_ready(self) -> bool:
+        """Whether there is no client, and ready tokens do for one."""
+        return bool(self.target.token) and not self.target.client
+
+    def ready_token(self) -> str:
+        """The ready token; read again now and then, for a command may give a fresh one. Raises BadInputError."""
+        if time.monotonic() >= self.ready[1]:
+            self.ready = (self.target.read_token(self.target.token[0].value), time.monotonic() + READY_SECONDS / 2)
+        return self.ready[0]
+
     def ask_token(self) -> bool:
         """Whether one more token may be asked of the issuer; it is counted."""
         if self.tokens_asked >= self.target.limits.tokens * self.token_share:
@@ -173,8 +193,6 @@ def prepare(options: Options) -> Run:
     """Read and check everything before any load. Raises BadInputError, MissingPartError."""
     target = load_target(options.target)
     target.refuse_production("load")
-    target.require_client()
-    target.require_resources()
     wanted = objectives(target.objectives_path)
     endpoints = discover(target)
     run = Run(
@@ -186,9 +204,6 @@ def prepare(options: Options) -> Run:
         jwks=require_keys(target, endpoints),
         tls=tls_context(target),
     )
-    for client in Roster(target, lambda client: not client.dpop).clients:
-        for number in sorted({1, client.count}):  # of many the first and the last, for reading takes its time
-            run.identity(client.numbered(number))
     run.configure(options)
     return run
 

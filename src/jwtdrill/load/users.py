@@ -20,7 +20,7 @@ from jwtdrill.load.holding import Holding
 from jwtdrill.load.lookahead import DryError
 from jwtdrill.load.open_loop import take_due
 from jwtdrill.load.roster import Roster
-from jwtdrill.load.run import Reuse, Run
+from jwtdrill.load.run import READY_SECONDS, Reuse, Run
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.sender import Sender, most_connections
 from jwtdrill.load.verdict import VALID
@@ -41,6 +41,7 @@ class Client(FastHttpUser):
 
     abstract = True
     host = "http://target.invalid"  # every request has its own absolute URL
+    grant_type = ""  # that the issuer must offer, if it says which it does
     wanted = "there is no [[client]] whose tokens are not bound to a key"  # said where no client suits
     insecure = False  # certificates are checked
 
@@ -64,7 +65,23 @@ class Client(FastHttpUser):
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Why such a client cannot do its work against this target; empty when it can."""
-        return "" if Roster(run.target, cls.suits).clients else cls.wanted
+        clients = Roster(run.target, cls.suits).clients
+        if not clients:
+            return cls.wanted
+        elsewhere = any(client.issuer is not None for client in clients)
+        if cls.grant_type and not elsewhere and not run.endpoints.offers(cls.grant_type):
+            return f"the issuer's metadata does not offer the grant {cls.grant_type}"
+        return ""
+
+    @classmethod
+    def rehearse(cls, run: Run) -> None:
+        """Read whatever it will need, before any load. Raises BadInputError."""
+        if run.bears_ready:
+            run.ready_token()
+        for client in Roster(run.target, cls.suits).clients:
+            for number in sorted({1, client.count}):  # of many the first and the last, for reading takes its time
+                run.identity(client.numbered(number))
+            run.target.require_files(client)
 
     @cached_property
     def number(self) -> int:
@@ -91,9 +108,14 @@ class Client(FastHttpUser):
     @cached_property
     def calls(self) -> list[Call]:
         """The resources that it can call, with its certificate where it has one."""
-        return [
-            Call(resource, self.identity.tls) for resource in self.shared.target.resources_for(self.identity.client)
-        ]
+        identity = None if self.shared.bears_ready else self.identity
+        places = self.shared.target.resources_for(identity.client if identity is not None else None)
+        return [Call(place, identity.tls if identity is not None else None) for place in places]
+
+    @cached_property
+    def _issuer(self) -> str:
+        shared = self.shared
+        return shared.endpoints.issuer if shared.bears_ready else self.identity.endpoints.issuer
 
     @cached_property
     def _call_weights(self) -> list[int]:
@@ -109,6 +131,8 @@ class Client(FastHttpUser):
             random.choice(self._arrival_tasks)(self)  # noqa: S311 - not a secret
         except StopUser:
             return
+        except Exception as error:  # noqa: BLE001 - whatever a task raises, the run must not pass for whole
+            self.shared.fitness.broke(error)
 
     def wait_time(self) -> float:
         """Seconds until the next task, so that the client keeps its rate, and all together the target's limit."""
@@ -131,7 +155,7 @@ class Client(FastHttpUser):
     def start(self, group: Any) -> Any:
         """Locust's own, when the load may begin."""
         plugin.await_go()
-        assert self.identity  # read, and signing, before the first request
+        assert self.shared.bears_ready or self.identity  # read, and signing, before the first request
         greenlet = super().start(group)
         greenlet.link(lambda _: self.sender.close())
         return greenlet
@@ -165,7 +189,7 @@ class Client(FastHttpUser):
         verdict = judged.verdict
         if response.error in TROUBLE:
             shared.fitness.trouble[response.error] = shared.fitness.trouble.get(response.error, 0) + 1
-        shared.board.add(Tally(name, case, resource, expected, verdict), latency, (self.identity.endpoints.issuer, kid))
+        shared.board.add(Tally(name, case, resource, expected, verdict), latency, (self._issuer, kid))
         failure = (
             None
             if held(expected, verdict)
@@ -215,7 +239,17 @@ class Client(FastHttpUser):
 class TokenHolder(Client):
     """A client that calls resources with tokens: one held until near its expiry, or as `--tokens` says."""
 
+    calls_resources = True
+
     abstract = True
+
+    @classmethod
+    def impossible(cls, run: Run) -> str:
+        """Without a resource that its client can call there is nothing to do. A ready token does for a client."""
+        clients = (None,) if run.bears_ready else Roster(run.target, cls.suits).clients
+        if cls.calls_resources and any(not run.target.resources_for(client) for client in clients):
+            return "there is no [[resource]] that its client can call (those with mtls want a certificate)"
+        return "" if run.bears_ready and cls.calls_resources else super().impossible(run)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -276,6 +310,8 @@ class TokenHolder(Client):
         return plugin.pooled_holding() or self._own
 
     def _ask(self) -> Grant | None:
+        if self.shared.bears_ready:
+            return Grant(self.shared.ready_token(), READY_SECONDS)
         try:
             return self.ask(self.asking)
         except StopUser:

@@ -43,7 +43,9 @@ async def attack_target(
     endpoints = discover(target)
     async with httpx.AsyncClient(verify=tls_context(target), timeout=_TIMEOUT) as client:
         allowance = Allowance(target.limits.tokens)
-        grounds = _Grounds(target, endpoints, client, allowance).all()
+        found = _Grounds(target, endpoints, client, allowance)
+        await found.first_token()
+        grounds = found.all()
         return await attack(Plan(grounds, cases, target.limits.rate, allowance, wait), client, tick)
 
 
@@ -58,6 +60,12 @@ class _Grounds:
         self._signer = signer_of(target)
         self._keys = require_keys(target, endpoints)
         self._clients = [described for described in target.first_clients if described.issuer is None]
+
+    async def first_token(self) -> None:
+        """See that there is one, before anything else is sent. Raises MissingPartError, BadInputError."""
+        plain = next((described for described in self._clients if not described.dpop), None)
+        if plain is not None or not self._clients:
+            await self._tokens(self._identity(plain) if plain is not None else None)(False)
 
     def all(self) -> list[Ground]:
         """In the order in which they are attacked. Raises BadInputError for a credential that cannot be read."""
@@ -87,7 +95,7 @@ class _Grounds:
             ready = sts.token
 
             async def tokens(fresh: bool) -> str:  # noqa: ARG001 - there is one alone
-                return self._target.read(ready).decode("ascii", "replace").strip()
+                return self._target.read_token(ready)
 
         yield AtSts(AssumeRole(sts), tokens, self._signer if sts.token is None else None, self._keys)
 

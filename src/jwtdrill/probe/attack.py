@@ -79,6 +79,7 @@ class Assault:
 
     attempts: tuple[Attempt, ...]
     seconds: float = 0.0
+    asked_first: bool = False  # whether just those were asked for which every place is sent anyway
 
     def of(self, *outcomes: Outcome) -> list[Attempt]:
         """Those with such an outcome."""
@@ -88,6 +89,16 @@ class Assault:
     def bad(self) -> list[Attempt]:
         """Those in which the target did what it must not."""
         return [attempt for attempt in self.attempts if attempt.outcome.bad]
+
+    @property
+    def ran(self) -> bool:
+        """Whether anything was tried beside the good tokens and the missing ones that every place is sent."""
+        return any(a.case not in _FIRST and a.outcome is not Outcome.NOT_RUN for a in self.attempts) or self.asked_first
+
+    @property
+    def why_not(self) -> str:
+        """Why what was not run was not."""
+        return "; ".join(dict.fromkeys(attempt.note for attempt in self.of(Outcome.NOT_RUN))) or "it fits no place"
 
     @property
     def untold(self) -> dict[str, str]:
@@ -130,7 +141,7 @@ async def attack(plan: Plan, client: httpx.AsyncClient, tick: Callable[[str], No
             attempts += await _Siege(plan, ground, client, listener, tick).run()
         await asyncio.sleep(_SETTLE)
         attempts = [_look_at_visits(attempt, listener.visited) for attempt in attempts]
-    return Assault(tuple(attempts), time.monotonic() - started)
+    return Assault(tuple(attempts), time.monotonic() - started, any(case in _FIRST for case in plan.cases))
 
 
 def _look_at_visits(attempt: Attempt, visited: Iterable[str]) -> Attempt:
@@ -328,6 +339,6 @@ def shown_request(request: Request, carrier: Carrier) -> str:
         Carrier.FORM: "the token in the form",
         Carrier.NOTHING: "no token",
     }.get(carrier, "the token as bearer")
-    if request.body is not None and carrier is not Carrier.FORM:
-        where = "the assertion in the form"
+    if request.body is not None and carrier is not Carrier.FORM and "Authorization" not in request.headers:
+        where = "the assertion in the form" if b"assertion=" in request.body else "the token in the form"
     return f"{request.method} {request.url.partition('?')[0]} with {where}"

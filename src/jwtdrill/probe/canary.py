@@ -61,10 +61,15 @@ class Canary:
         identity = ClientIdentity(described, target, endpoints) if described is not None else None
         target.require_resources()
         self._calls = [Call(r, identity.tls if identity else None) for r in target.resources_for(described)]
+        if not self._calls:
+            raise BadInputError(
+                f"{target.path}: every [[resource]] has mtls = true, and the first client has no certificate: "
+                "let one that has come first"
+            )
         self._tokens = GoodTokens()
         self._ready_tokens = [reference.value for reference in target.token]
         self._target = target
-        if not target.client and not target.token:
+        if described is None and not target.token:
             raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: the canary needs known-good tokens")
         self._flow = ClientCredentials(identity) if identity is not None else None
         self._total = instruments.counter(metrics.CANARY)
@@ -117,7 +122,7 @@ class Canary:
 
     async def _renew(self, client: httpx.AsyncClient) -> bool:
         if self._flow is None:
-            value = self._target.read(self._ready_tokens[0]).decode("ascii", "replace").strip()
+            value = self._target.read_token(self._ready_tokens[0])
             self._tokens.add(value, _READY_LIFETIME)
             return True
         response = await send(client, self._flow.request())

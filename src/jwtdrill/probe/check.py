@@ -7,17 +7,20 @@ Nothing is broken and little is sent, so that it may run in production too. What
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from jwtdrill.catalog.objectives import objectives
 from jwtdrill.catalog.verdicts import Verdict, held
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
-from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer
+from jwtdrill.flows.sts import AssumeRole
+from jwtdrill.flows.token import JWT_BEARER, ClientCredentials, ClientIdentity, JwtBearer, signer_of
 from jwtdrill.probe.certificates import certificate
 from jwtdrill.probe.genuine import TokenSource
 from jwtdrill.probe.items import (
@@ -65,6 +68,7 @@ class _Preflight:
             self._tell(item)
 
     async def run(self) -> list[Item]:
+        self._note(_referred(self._target))
         self._note(self._metadata())
         try:
             endpoints = discover(self._target)
@@ -78,6 +82,7 @@ class _Preflight:
             token = bearers[0].token if bearers else ""
             self._note(claims_items(token, self._target, {str(key.get("kid")) for key in keys}))
             await self._resources(client, bearers)
+            await self._token_service(client, token)
             await self._introspection(client, endpoints, token)
             self._note(await watched_items(self._target, client))
         return self._items
@@ -137,10 +142,10 @@ class _Preflight:
         except JwtdrillError as error:
             self._note([failed("key set", str(error), "serve the key set there, or mend jwks_uri")])
             return []
-        if found.status != httpx.codes.OK or not isinstance(keys, list) or not keys:
+        described = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
+        if found.status != httpx.codes.OK or not described:
             self._note([failed("key set", f"status {found.status}, no keys", "publish the keys that sign")])
             return []
-        described = [key for key in keys if isinstance(key, dict)]
         self._note([passed("key set", f"{len(described)} keys"), *key_items(described), cache_item(found.headers)])
         return described
 
@@ -218,6 +223,24 @@ class _Preflight:
             )
         return passed(name, f"{tried} kinds refused; `jwtdrill attack` tries them all")
 
+    async def _token_service(self, client: httpx.AsyncClient, token: str) -> None:
+        sts = self._target.sts
+        if sts is None:
+            return
+        name = "security token service gives credentials"
+        try:
+            shown = self._target.read_token(sts.token) if sts.token is not None else token
+        except JwtdrillError as error:
+            self._note([failed(name, str(error), "mend token under [sts]")])
+            return
+        if not shown:
+            self._note([unknown(name, "there is no token to show")])
+            return
+        flow = AssumeRole(sts)
+        judged = flow.judge(await send(client, flow.request(shown)))
+        mend = "see url, role and the trust of that role: issuer, audience, subject"
+        self._note([either(judged.verdict is Verdict.ACCEPTED, name, judged.remark or judged.verdict, mend)])
+
     async def _introspection(self, client: httpx.AsyncClient, endpoints: Endpoints, token: str) -> None:
         if not endpoints.introspection or not token or not self._target.client:
             return
@@ -242,9 +265,34 @@ class _Bearer:
     tls: ssl.SSLContext | None = None
 
 
+def _referred(target: Target) -> list[Item]:
+    """What other commands read: objectives, keys that we hold, tokens to begin with; and that there is a resource."""
+    items = []
+    name = "what the file refers to"
+    tries: list[Callable[[], object]] = [lambda: objectives(target.objectives_path), lambda: signer_of(target)]
+    for foreign in target.foreign:
+        what = f"foreign {foreign.issuer}"
+        if foreign.key is not None:
+            tries.append(partial(target.signing_key, what, foreign.key, foreign.alg, foreign.kid))
+        elif foreign.token is not None:
+            tries.append(partial(target.read_token, foreign.token))
+    for described in target.client:
+        tries.append(partial(target.require_files, described))
+        if (given := described.numbered(1).refresh_token) is not None:
+            tries.append(partial(target.read_token, given))
+    for attempt in tries:
+        try:
+            attempt()
+        except JwtdrillError as error:
+            items.append(failed(name, str(error), "mend that reference"))
+    if not target.resource:
+        items.append(unknown("resources", "the target file has no [[resource]]", "add one: load and attack need it"))
+    return items or [passed(name, "can be read")]
+
+
 def flows_of(client: Client, endpoints: Endpoints) -> list[str]:
     """The grants by which that client is configured to ask, of those that the issuer offers."""
-    flows = [ClientCredentials.name]
+    flows = [ClientCredentials.name] if client.auth != "none" else []  # RFC 6749 section 4.4: for confidential ones
     if client.signs and not client.dpop and endpoints.offers(JWT_BEARER):
         flows.append(JwtBearer.name)
     return [flow for flow in flows if client.may(flow)]

@@ -50,11 +50,11 @@ class TokenSource:
 
         Raises BadInputError when the target file has neither a client nor a ready token.
         """
-        if not target.client and not target.token:
-            raise BadInputError(f"{target.path}: no [[client]] and no [[token]]: this needs known-good tokens")
+        if target.first_client is None and not target.token:
+            raise BadInputError(f"{target.path}: no [[client]] of [issuer]'s and no [[token]]: this needs good tokens")
         self._target = target
-        if identity is None and target.client:
-            identity = ClientIdentity(target.require_client(), target, endpoints)
+        if identity is None and target.first_client is not None:
+            identity = ClientIdentity(target.first_client, target, endpoints)
         self._flow = ClientCredentials(identity) if identity is not None else None
         self._prover = prover
         self._token = ""
@@ -70,7 +70,7 @@ class TokenSource:
     async def ask(self, client: httpx.AsyncClient) -> None:
         """Get another. Raises MissingPartError when the issuer gives none, BadInputError beyond limits.tokens."""
         if self._flow is None:
-            self._token = self._target.read(self._target.token[0].value).decode("ascii", "replace").strip()
+            self._token = self._target.read_token(self._target.token[0].value)
             self._renew_at = time.monotonic() + _READY_AGAIN
             return
         if not self._allowance.take():

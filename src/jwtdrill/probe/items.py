@@ -128,7 +128,7 @@ def key_items(keys: Sequence[Mapping[str, Any]]) -> list[Item]:
         either(
             not weak,
             "keys: long enough",
-            f"under 2048 bits: {', '.join(weak)}" if weak else "RSA from 2048 bits",
+            f"under 2048 bits: {', '.join(weak)}" if weak else f"{len(keys)} keys, RSA ones from 2048 bits",
             "replace them",
         ),
         either(

@@ -11,7 +11,7 @@ import httpx
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target.documents import Document, fetch
 from jwtdrill.target.load import tls_context
-from jwtdrill.target.model import Issuer, Target
+from jwtdrill.target.model import Issuer, Target, check_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def discover(target: Target, other: str | None = None) -> Endpoints:
     document = metadata(issuer.url, tls_context(target))
     found = document.members()
     if found.get("issuer") != issuer.url:
-        raise BadInputError(f"{issuer.url}: its metadata names another issuer: set issuer.url to what it names")
+        named = str(found.get("issuer"))[:200]
+        raise BadInputError(f"{issuer.url}: its metadata names another issuer, {named!r}: set issuer.url to just that")
     token, jwks = (
         issuer.token_endpoint or found.get("token_endpoint"),
         issuer.jwks_uri or found.get("jwks_uri"),
@@ -75,15 +76,20 @@ def discover(target: Target, other: str | None = None) -> Endpoints:
         issuer.revocation_endpoint or found.get("revocation_endpoint"),
     )
     introspection, revocation = (url if isinstance(url, str) else "" for url in more)
+    for url in filter(None, (token, jwks, introspection, revocation)):
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise BadInputError(f"{document.url}: an endpoint in it {error}") from None
     grants = found.get("grant_types_supported")
-    named = tuple(name for name in grants if isinstance(name, str)) if isinstance(grants, list) else None
+    granted = tuple(name for name in grants if isinstance(name, str)) if isinstance(grants, list) else None
     given = found.get("mtls_endpoint_aliases")
     aliases = {
         name: url
         for name, url in (given.items() if isinstance(given, Mapping) else ())
         if isinstance(url, str) and getattr(issuer, name, None) is None  # what the target file names counts
     }
-    return Endpoints(issuer.url, token, jwks, introspection, revocation, document.url, named, aliases)
+    return Endpoints(issuer.url, token, jwks, introspection, revocation, document.url, granted, aliases)
 
 
 def require_keys(target: Target, endpoints: Endpoints) -> tuple[Mapping[str, Any], ...]:
@@ -110,5 +116,5 @@ def metadata(issuer: str, tls: ssl.SSLContext) -> Document:
             return found
     raise BadInputError(
         f"{issuer}: the issuer has no metadata at {places[0]} (status {found.status}) nor where OpenID has it: "
-        "set token_endpoint and jwks_uri under [issuer]"
+        "is it the issuer's URL? Without metadata name token_endpoint and jwks_uri under [issuer] of a target file"
     )

@@ -65,7 +65,7 @@ def fetch(url: str, tls: ssl.SSLContext) -> Document:
         raise MissingPartError(f"{url}: {trouble(error, url)}") from None
     if response.is_redirect:
         place = response.headers.get("location", "nowhere").partition("?")[0]
-        raise BadInputError(f"{url}: answers with a redirect to {place}: name that place instead")
+        raise BadInputError(f"{url}: answers with a redirect to {place}: name where the document really is")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Document(url, response.status_code, headers, bytes(body), time.time(), time.monotonic() - began)
 
@@ -80,7 +80,7 @@ def trouble(error: BaseException, url: str) -> str:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     for cause in reversed(chain):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message}): name its CA as ca under [tls]"
+            return f"its certificate is not trusted ({cause.verify_message}): name its issuer as ca under [tls]"
         if isinstance(cause, ssl.SSLError):
             return f"{host} speaks no TLS that is understood here ({cause.reason}): is it http, or another port?"
         if isinstance(cause, socket.gaierror):

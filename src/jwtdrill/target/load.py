@@ -60,7 +60,9 @@ def tls_context(target: Target, client: Client | None = None) -> ssl.SSLContext:
     if target.tls.ca is not None:
         try:
             context.load_verify_locations(cadata=target.read(target.tls.ca).decode("ascii"))
-        except (ssl.SSLError, UnicodeDecodeError):
+        except BadInputError as error:
+            raise BadInputError(f"{target.path}: tls.ca: {error}") from None
+        except (ssl.SSLError, ValueError):
             raise BadInputError(f"{target.path}: tls.ca: {target.tls.ca} holds no certificate in PEM") from None
     if client is not None and client.certificate is not None:
         where = f"{target.path}: client {client.id}"
@@ -72,8 +74,9 @@ def tls_context(target: Target, client: Client | None = None) -> ssl.SSLContext:
         try:
             present(context, pem + b"\n" + key)
         except ssl.SSLError:
+            hint = client.certificate_key or "certificate_key, where the key lies apart"
             raise BadInputError(
-                f"{where}: {client.certificate}: is no certificate with its key in PEM: name the key as certificate_key"
+                f"{where}: {client.certificate}: is no certificate in PEM with its own key, unencrypted: see {hint}"
             ) from None
     return context
 

@@ -15,14 +15,36 @@ from jwtdrill.target.reference import Reference, read_reference
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 
 
-def _check_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"must be an http or https URL, not {text!r}")
+def check_url(text: str) -> str:
+    """The text, if it is an http or https URL that can be asked. Raises ValueError."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"must be an http or https URL, not {text.rpartition('@')[2]!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must be a URL without user and password: credentials are references elsewhere")
     return text
 
 
-Url = Annotated[str, AfterValidator(_check_url)]
+def _check_method(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{1,20}", text):
+        raise ValueError(f"must be an HTTP method such as GET, not {text!r}")
+    return text.upper()
+
+
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError(f"{name!r} is no header's name")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"the value of {name} must be printable ASCII in one line")
+    return headers
+
+
+Url = Annotated[str, AfterValidator(check_url)]
 Weight = Annotated[int, Field(ge=1, le=1000)]
 NUMBER = "{n}"  # what stands for a client's number where one table describes many
 
@@ -58,7 +80,7 @@ class Client(_Table):
     weight: its share of the simulated clients; where no client has one, the first is all of them.
     """
 
-    id: str
+    id: Annotated[str, Field(min_length=1)]
     auth: Literal["private_key_jwt", "client_secret_basic", "client_secret_post", "tls", "none"]
     key: Reference | None = None
     secret: Reference | None = None
@@ -102,6 +124,12 @@ class Client(_Table):
             raise ValueError(f'auth {self.auth} needs a secret: add for example secret = "env:CLIENT_SECRET"')
         if self.auth == "tls" and self.certificate is None:
             raise ValueError('auth tls needs a certificate: add for example certificate = "file:client.pem"')
+        if self.certificate_key is not None and self.certificate is None:
+            raise ValueError(
+                'certificate_key belongs to a certificate: add for example certificate = "file:client.pem"'
+            )
+        if self.count == 1 and NUMBER in self.id:
+            raise ValueError(f"{NUMBER} in the id needs a count: write for example count = 1000")
         if self.count > 1 and NUMBER not in self.id:
             raise ValueError(f'count {self.count} needs {NUMBER} in the id: write for example id = "client-{NUMBER}"')
         return self
@@ -193,8 +221,8 @@ class Resource(_Table):
     audience: str
     name: str | None = None
     scope: str | None = None
-    method: str = "GET"
-    headers: dict[str, str] = Field(default_factory=dict)
+    method: Annotated[str, AfterValidator(_check_method)] = "GET"
+    headers: Annotated[dict[str, str], AfterValidator(_check_headers)] = Field(default_factory=dict)
     body: str | None = None
     metrics: Url | None = None  # where its process serves Prometheus metrics, for what its CPU costs
     rejects: tuple[Reading, ...] = ()
@@ -215,8 +243,20 @@ class Resource(_Table):
     @property
     def everywhere(self) -> tuple["Resource", ...]:
         """It, and the same at its other nodes, each named by where that is."""
-        there = ({"url": url, "name": f"{self.label} at {urlsplit(url).netloc}", "nodes": ()} for url in self.nodes)
+        there = (
+            {"url": url, "name": f"{self.label} at {url.partition('?')[0].partition('://')[2]}", "nodes": ()}
+            for url in self.nodes
+        )
         return self, *(self.model_copy(update=changes) for changes in there)
+
+    @model_validator(mode="after")
+    def _can_be_called(self) -> "Resource":
+        urls = (self.url, *self.nodes)
+        if len(set(urls)) < len(urls):
+            raise ValueError("nodes must be other URLs than its own, each once")
+        if self.mtls and any(not url.startswith("https:") for url in urls):
+            raise ValueError("mtls needs an https URL: no certificate is shown without TLS")
+        return self
 
 
 class Tls(_Table):
@@ -273,7 +313,7 @@ class Target(_Table):
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "Target":
-        labels = [resource.label for resource in self.resource]
+        labels = [place.label for place in self.places]
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"two resources are called {label!r}: give each a name of its own")
@@ -293,12 +333,42 @@ class Target(_Table):
         """What a reference of this file stands for. Raises BadInputError."""
         return read_reference(reference, self._path.parent)
 
+    def read_text(self, reference: str) -> str:
+        """The same as text without white space around it. Raises BadInputError for what is none, or empty."""
+        try:
+            text = self.read(reference).decode().strip()
+        except UnicodeDecodeError:
+            raise BadInputError(f"{reference}: is not UTF-8 text") from None
+        if not text:
+            raise BadInputError(f"{reference}: is empty")
+        return text
+
+    def read_token(self, reference: str) -> str:
+        """A token by reference. Raises BadInputError for what can be none."""
+        token = self.read_text(reference)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise BadInputError(f"{reference}: is no token: it must be one line of printable ASCII")
+        return token
+
+    def require_files(self, client: Client) -> None:
+        """Of many clients, that the files of each are there. Raises BadInputError that names the first missing one."""
+        for number in range(1, client.count + 1):
+            described = client.numbered(number)
+            for reference in (described.key, described.secret, described.certificate, described.certificate_key):
+                if reference is not None and reference.startswith("file:"):
+                    path = self._path.parent / Path(reference.removeprefix("file:")).expanduser()
+                    if not path.is_file():
+                        raise BadInputError(
+                            f"{self._path}: client {described.id}: {reference}: cannot be read: no file"
+                        )
+
     def signing_key(self, what: str, reference: str, alg: Algorithm, kid: str | None) -> SigningKey:
         """The key that a reference of this file stands for. Raises BadInputError that says what it is the key of."""
         try:
             return SigningKey.from_pem(self.read(reference), alg, kid)
         except BadInputError as error:
-            raise BadInputError(f"{self._path}: {what}: {error}") from None
+            said = str(error) if reference in str(error) else f"{reference}: {error}"
+            raise BadInputError(f"{self._path}: {what}: {said}") from None
 
     @cached_property
     def first_clients(self) -> tuple[Client, ...]:
@@ -307,14 +377,15 @@ class Target(_Table):
 
     @property
     def first_client(self) -> Client | None:
-        """The first of all, None where there is none."""
-        return next(iter(self.first_clients), None)
+        """The first that belongs to [issuer], None where there is none."""
+        return next((client for client in self.first_clients if client.issuer is None), None)
 
     def require_client(self) -> Client:
         """The first client. Raises BadInputError when there is none."""
-        if not self.client:
-            raise BadInputError(f"{self._path}: no [[client]]: this needs one to get tokens with")
-        return self.first_clients[0]
+        found = self.first_client
+        if found is None:
+            raise BadInputError(f"{self._path}: no [[client]] of [issuer]'s: this needs one to get tokens with")
+        return found
 
     def resources_for(self, client: Client | None) -> tuple[Resource, ...]:
         """The resources at all nodes that a client can call, or the bearer of a ready token."""

@@ -14,15 +14,15 @@ _SCHEMES = ("env", "file", "command")
 _COMMAND_SECONDS = 30
 
 
-def _check(text: str) -> str:
+def check_reference(text: str) -> str:
+    """The text, if it is a reference. Raises ValueError, without the text: it may be a secret put here by mistake."""
     scheme, _, rest = text.partition(":")
     if scheme not in _SCHEMES or not rest:
-        # The value itself stays out of the message: it may be a secret that was put here by mistake.
         raise ValueError("must be a reference: env:NAME, file:PATH or command:ARGV, never the value itself")
     return text
 
 
-Reference = Annotated[str, AfterValidator(_check)]
+Reference = Annotated[str, AfterValidator(check_reference)]
 
 
 def read_reference(reference: str, folder: Path) -> bytes:
@@ -39,15 +39,28 @@ def read_reference(reference: str, folder: Path) -> bytes:
                 return (folder / Path(rest).expanduser()).read_bytes()
             except OSError as error:
                 raise BadInputError(f"{reference}: cannot be read: {error.strerror}") from None
+            except (ValueError, RuntimeError):  # a NUL in it, a home of nobody
+                raise BadInputError(f"{reference}: is no path") from None
         case _:
-            return _run(reference, shlex.split(rest), folder)
+            try:
+                command = shlex.split(rest)
+            except ValueError as error:
+                raise BadInputError(f"{reference}: is no command: {error}") from None
+            return _run(reference, command, folder)
 
 
 def _run(reference: str, command: list[str], folder: Path) -> bytes:
+    if not command:
+        raise BadInputError(f"{reference}: names no command")
     try:
         done = subprocess.run(  # noqa: S603 - the user's own command from the user's own file
             command, cwd=folder, capture_output=True, timeout=_COMMAND_SECONDS, check=True
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BadInputError(f"{reference}: the command failed: {type(error).__name__}") from None
+    except subprocess.CalledProcessError as error:
+        raise BadInputError(f"{reference}: the command failed with exit status {error.returncode}") from None
+    except subprocess.TimeoutExpired:
+        raise BadInputError(f"{reference}: the command did not end within {_COMMAND_SECONDS} s") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is none"
+        raise BadInputError(f"{reference}: the command cannot be run: {reason}") from None
     return done.stdout.strip()

@@ -75,6 +75,8 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes, alg: Algorithm, kid: str | None = None) -> "SigningKey":
         """A private key from PEM. Raises BadInputError when it is none or does not fit the algorithm."""
+        if alg.symmetric:
+            raise BadInputError(f"{alg} is not supported for keys of a target file: use one with a public key")
         try:
             private = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -87,6 +89,10 @@ class SigningKey:
         if not any(isinstance(private, kind) and fit for kind, fit in fits.items()):
             raise BadInputError(f"the key is no key for {alg}")
         assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+        if isinstance(private, rsa.RSAPrivateKey) and private.key_size < RSA_BITS:
+            raise BadInputError(
+                f"an RSA key has at least {RSA_BITS} bits (RFC 7518 section 3.3), not {private.key_size}"
+            )
         if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name != _CURVES[alg].name:
             raise BadInputError(f"{alg} wants a key on {_CURVES[alg].name}, not on {private.curve.name}")
         return cls(kid or _default_kid(alg, private), alg, private)
