@@ -120,6 +120,26 @@ def test_a_token_is_waited_out_if_there_is_time(lab: Commands) -> None:
     }
 
 
+def test_a_revoked_token_is_judged_at_introspection_by_a_request_of_its_own(lab: Commands) -> None:
+    """The client's assertion serves once: the same request again would be refused for that alone."""
+    content = json.loads(lab.run("jwtdrill", "attack", lab.target, "--case", "revoked", "--json").stdout)
+    told = {(tally["resource"], tally["case"]): tally["verdict"] for tally in content["tallies"]}
+    assert told["introspection endpoint", "revoked"] == "rejected"
+
+
+def test_where_all_tokens_are_bound_to_a_key_nothing_is_sent_without_proof(lab: Commands) -> None:
+    content = tomlkit.parse(Path(lab.target).read_text())
+    content["client"] = [entry for entry in content["client"] if entry.get("dpop")]
+    target = Path(lab.target).with_name("bound-only.toml")
+    target.write_text(tomlkit.dumps(content))
+    done = lab.run("jwtdrill", "attack", target, "--family", "proof", "--json")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    places = {tally["resource"] for tally in json.loads(done.stdout)["tallies"]}
+    assert places == {"verifier-a, proof", "verifier-b, proof", "token endpoint, proof"}
+    items = {i["name"]: i["status"] for i in json.loads(lab.run("jwtdrill", "check", target, "--json").stdout)}
+    assert items["verifier-a accepts a good token"] == "pass"
+
+
 def test_the_corpus_is_listed(lab: Commands) -> None:
     listed = json.loads(lab.run("jwtdrill", "cases", "--json").stdout)
     assert len(listed) >= 300

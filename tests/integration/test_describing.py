@@ -51,7 +51,7 @@ def test_what_init_writes_is_checked_and_then_filled_in(lab: Commands, tmp_path:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("idp.example", "not a URL"),
+        ("idp.example", "must be an http or https URL"),
         ("http://127.0.0.1:1", "nobody listens at 127.0.0.1:1"),
         ("https://nowhere.invalid", "cannot be resolved"),
     ],

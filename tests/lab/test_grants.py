@@ -193,6 +193,12 @@ def test_a_token_asked_for_with_a_certificate_is_bound_to_it(keys: dict[Algorith
     metadata = issuer.send("GET", "/.well-known/oauth-authorization-server").json()
     assert metadata["mtls_endpoint_aliases"]["token_endpoint"] == "https://mtls/token"
 
+    # It is exchanged with the certificate alone, and not freed from it by the way.
+    form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": ACCESS_TOKEN}
+    form["subject_token"] = ask(own.der).json()["access_token"]
+    assert issuer.as_partner(**form).json()["error"] == "invalid_grant"
+    assert claims(ask(own.der, **form))["cnf"] == {"x5t#S256": certificate_thumbprint(own.der)}
+
     # A refresh token of a bound grant is bound as well.
     headers = {name.decode(): value.decode() for name, value in forwarded(own.der, "between us")}
     form = {"grant_type": JWT_BEARER, "assertion": issuer.assertion(sub="alice"), "scope": "read offline_access"}

@@ -23,7 +23,9 @@ def read_back(metadata: dict[str, Any], folder: Path) -> Target:
     [
         (["private_key_jwt", "client_secret_basic"], "private_key_jwt"),
         (["client_secret_post"], "client_secret_post"),
-        (["tls_client_auth"], "client_secret_basic"),
+        (["tls_client_auth"], "tls"),
+        (["none"], "none"),
+        (["client_secret_jwt"], "client_secret_basic"),
         (None, "client_secret_basic"),
         ("client_secret_basic", "client_secret_basic"),
     ],

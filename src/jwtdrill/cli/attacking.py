@@ -150,4 +150,8 @@ def _show(assault: "Assault", target: str) -> None:
         say(f"{place}: cannot tell: {why}")
     for attempt in bad[:1]:
         say(f"again: {repeat(attempt, target)}   ({attempt.request})")
-    sys.stdout.write("HELD\n" if assault.held else "DID NOT HOLD\n")
+    left = {attempt.case.id for attempt in assault.of(Outcome.NOT_RUN)} - {
+        attempt.case.id for attempt in assault.attempts if attempt.verdict is not None
+    }
+    so_far = f", as far as it was run: {len(left)} kinds were run nowhere" if left else ""
+    sys.stdout.write(f"HELD{so_far}\n" if assault.held else "DID NOT HOLD\n")

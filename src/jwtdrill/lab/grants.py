@@ -193,10 +193,10 @@ class Grants:
     def _exchanged(self, bearing: Bearing) -> _Granted:
         client = self.authenticate(bearing)
         form = bearing.form
-        subject = self._exchangeable(form.get("subject_token"), form.get("subject_token_type"))
+        subject = self._exchangeable(form.get("subject_token"), form.get("subject_token_type"), bearing)
         extra: dict[str, Any] = {}
         if "actor_token" in form:
-            actor = self._exchangeable(form["actor_token"], form.get("actor_token_type"))
+            actor = self._exchangeable(form["actor_token"], form.get("actor_token_type"), bearing)
             extra["act"] = {"sub": actor["sub"], **({"act": subject["act"]} if "act" in subject else {})}
         elif "act" in subject:
             extra["act"] = subject["act"]
@@ -206,12 +206,15 @@ class Grants:
             extra["roles"] = subject["roles"]
         return _Granted(client, subject["sub"], self._scope(bearing, client), extra, issued_type=True)
 
-    def _exchangeable(self, token: str | None, kind: str | None) -> Mapping[str, Any]:
+    def _exchangeable(self, token: str | None, kind: str | None, bearing: Bearing) -> Mapping[str, Any]:
         if not token or kind not in (ACCESS_TOKEN, JWT):
             raise Refused(TokenError.INVALID_REQUEST, "the token or its type is missing or not known")
         claims = self.own_claims(token) or self._foreign_claims(token)
         if claims is None or not isinstance(claims.get("sub"), str):
             raise Refused(TokenError.INVALID_GRANT, "the token is not good here")
+        bound = claims.get("cnf", {})
+        if not isinstance(bound, Mapping) or any(bearing.confirmation.get(name) != to for name, to in bound.items()):
+            raise Refused(TokenError.INVALID_GRANT, "the token is bound to another key or certificate")
         return claims
 
     def _foreign_claims(self, token: str) -> dict[str, Any] | None:

@@ -80,6 +80,8 @@ class _Grounds:
 
     def _resources(self, plain: Client | None) -> Iterator[Ground]:
         """Those that take a token alone, if we have such tokens."""
+        if plain is None and self._clients:
+            return  # all tokens that we get are bound to a key
         if plain is None or plain.certificate is None:
             identity = self._identity(plain) if plain is not None else None
             tokens, revoke = self._tokens(identity), self._revoking(identity)
@@ -88,7 +90,7 @@ class _Grounds:
 
     def _token_service(self, plain: Client | None) -> Iterator[Ground]:
         sts = self._target.sts
-        if sts is None:
+        if sts is None or (plain is None and self._clients and sts.token is None):
             return
         tokens = self._tokens(self._identity(plain) if plain is not None else None)
         if sts.token is not None:

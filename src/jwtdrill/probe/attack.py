@@ -33,6 +33,8 @@ _SETTLE = 0.3  # seconds for a verifier that follows a header beside its answer
 _AGAIN = 2  # times that a server may ask for the same with a nonce of its own
 _REVOCATION = 5.0  # seconds in which a revoked token should be refused
 _REVOCATION_LOOK = 0.2
+_MOST_ERRORS = 0.1  # share of bad tokens at a place beyond which it cannot be told
+_LOCKED_OUT = 3  # cases in a row that a place wants patience for, and it is left
 _NO_TOKEN = CASES["no_token"]
 _VALID = CASES["valid"]
 _FIRST = (_VALID, _NO_TOKEN)
@@ -102,8 +104,19 @@ class Assault:
 
     @property
     def untold(self) -> dict[str, str]:
-        """Places of which nothing is known, and why."""
-        return {attempt.place: attempt.note for attempt in reversed(self.of(Outcome.CANNOT_TELL))}
+        """Places of which nothing is known, or too little, and why."""
+        return self._erring() | {attempt.place: attempt.note for attempt in reversed(self.of(Outcome.CANNOT_TELL))}
+
+    def _erring(self) -> dict[str, str]:
+        """Places that answer many bad tokens with what is neither an acceptance nor a refusal."""
+        bad = [a for a in self.attempts if a.verdict is not None and a.case.expected is Expected.REJECTED]
+        tried, erred = Counter(a.place for a in bad), Counter(a.place for a in bad if a.verdict is Verdict.ERRORED)
+        return {
+            place: f"{count} of {tried[place]} bad tokens met with an error: where that is meant as a refusal, say so "
+            "by rejects in the target file"
+            for place, count in erred.items()
+            if count > _MOST_ERRORS * tried[place]
+        }
 
     @property
     def held(self) -> bool:
@@ -180,6 +193,10 @@ class _Siege:
         for number, case in enumerate(cases, 1):
             self._tick(f"{self._ground.label}: {number} of {len(cases)} cases")
             self._unproved.append(await self._try(case))
+            latest = self._unproved[-_LOCKED_OUT:]
+            if len(latest) == _LOCKED_OUT and all(attempt.verdict is Verdict.THROTTLED for attempt in latest):
+                rest = [self._skipped(left, Outcome.CANNOT_TELL, _IMPATIENT) for left in cases[number:]]
+                return [*self._proved, *self._unproved, *rest]
             if number % _BETWEEN_CHECKS == 0 or number == len(cases):
                 await self._prove()
         return self._proved
@@ -197,7 +214,9 @@ class _Siege:
             return ""
         attempt = await self._try(_NO_TOKEN)
         self._proved.append(attempt)
-        return "" if attempt.outcome is not Outcome.FALSE_ACCEPT else "it asks for no token"
+        if attempt.outcome is Outcome.FALSE_ACCEPT:
+            return "it asks for no token; where its answer means a refusal, say so by rejects in the target file"
+        return ""
 
     async def _prove(self) -> None:
         """What was seen since the last good token counts only if a good one is accepted still."""
@@ -252,20 +271,27 @@ class _Siege:
             if taken.verdict is not Verdict.ACCEPTED:
                 return self._skipped(case, Outcome.NOT_RUN, f"the issuer does not revoke it ({taken.remark})")
         began = time.monotonic()
-        for place in (request, *self._ground.elsewhere(request)):
-            response = await self._answer_now(case, place, began)
+        for number in range(1 + len(self._ground.elsewhere(request))):
+
+            def again(number: int = number) -> Request:
+                """The same token; a request may have a part of its own that serves once only."""
+                fresh = self._ground.request(token, case.carrier)
+                return (fresh, *self._ground.elsewhere(fresh))[number]
+
+            place, response = await self._answer_now(case, again, began)
             attempt = self._judged(case, material, place, response)
             if attempt.outcome is not Outcome.HELD:
                 return replace(attempt, note=f"{attempt.note}, {time.monotonic() - began:.0f} s on, at {place.url}")
         return replace(attempt, note=f"refused after {time.monotonic() - began:.1f} s")
 
-    async def _answer_now(self, case: Case, request: Request, began: float) -> Response:
+    async def _answer_now(self, case: Case, again: Callable[[], Request], began: float) -> tuple[Request, Response]:
         """What is said of the token now; a revocation has its time to become known."""
         while True:
+            request = again()
             response = await self._send(request)
             late = case.history is not History.REVOKED or time.monotonic() - began >= _REVOCATION
             if late or self._ground.judge(response).verdict is not Verdict.ACCEPTED:
-                return response
+                return request, response
             await asyncio.sleep(_REVOCATION_LOOK)
 
     async def _send(self, request: Request) -> Response:
@@ -299,6 +325,7 @@ class _Siege:
         return Attempt(self._ground.label, self._ground.flow, case, outcome, why)
 
 
+_IMPATIENT = "the target asks for patience: set a lower rate under [limits]"
 _NEEDS = {
     "jwks": "the issuer's published keys",
     "genuine": "a genuine token",
@@ -311,7 +338,7 @@ def _outcome(case: Case, judged: Judgement, debatable: str) -> tuple[Outcome, st
     if held(case.expected, verdict):
         return Outcome.HELD, judged.remark
     if verdict is Verdict.THROTTLED:
-        return Outcome.CANNOT_TELL, "the target asks for patience: set a lower rate under [limits]"
+        return Outcome.CANNOT_TELL, _IMPATIENT
     if debatable:
         return Outcome.REMARK, f"{verdict}, and may be: {debatable}"
     if verdict is Verdict.ACCEPTED:
@@ -338,6 +365,7 @@ def shown_request(request: Request, carrier: Carrier) -> str:
         Carrier.QUERY: "the token in the query",
         Carrier.FORM: "the token in the form",
         Carrier.NOTHING: "no token",
+        Carrier.IDENTITY_HEADERS: "no token, and X-User and its like",
     }.get(carrier, "the token as bearer")
     if request.body is not None and carrier is not Carrier.FORM and "Authorization" not in request.headers:
         where = "the assertion in the form" if b"assertion=" in request.body else "the token in the form"

@@ -17,6 +17,7 @@ from jwtdrill.catalog.objectives import objectives
 from jwtdrill.catalog.verdicts import Verdict, held
 from jwtdrill.errors import JwtdrillError
 from jwtdrill.flows.call import Call
+from jwtdrill.flows.exchange import Response
 from jwtdrill.flows.introspection import Introspection
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.sts import AssumeRole
@@ -42,11 +43,11 @@ from jwtdrill.probe.watched import watched_items
 from jwtdrill.target.discovery import Endpoints, discover, metadata
 from jwtdrill.target.documents import Document, fetch
 from jwtdrill.target.load import tls_context
-from jwtdrill.target.model import Client, Target
+from jwtdrill.target.model import Client, Resource, Target
 from jwtdrill.tokens.cases import QUICK, NotApplicableError
 
 _TIMEOUT = 10.0
-_WANTED = ("issuer", "token_endpoint", "jwks_uri", "grant_types_supported", "token_endpoint_auth_methods_supported")
+_WANTED = ("issuer", "token_endpoint", "jwks_uri")  # what else there is has a default (RFC 8414 section 2)
 
 
 async def check(target: Target, tell: Callable[[Item], None] = lambda _: None) -> list[Item]:
@@ -80,9 +81,10 @@ class _Preflight:
         async with httpx.AsyncClient(verify=self._tls, timeout=_TIMEOUT) as client:
             bearers = await self._tokens(client, endpoints)
             token = bearers[0].token if bearers else ""
+            plain = next((one.token for one in bearers if one.prover is None), "")
             self._note(claims_items(token, self._target, {str(key.get("kid")) for key in keys}))
             await self._resources(client, bearers)
-            await self._token_service(client, token)
+            await self._token_service(client, plain)
             await self._introspection(client, endpoints, token)
             self._note(await watched_items(self._target, client))
         return self._items
@@ -160,15 +162,16 @@ class _Preflight:
                 continue
             for flow in flows_of(described, there):
                 name = f"token for {described.id} by {flow}{' with a proof' if described.dpop else ''}"
+                prover = Prover()
                 try:
                     identity = ClientIdentity(described, self._target, there)
-                    token = await self._token(client, identity, there, flow)
+                    token = await self._token(client, identity, there, flow, prover)
                 except JwtdrillError as error:
                     self._note([failed(name, str(error), "mend credential, grant or scope of this client")])
                     continue
                 self._note([passed(name, f"{len(token)} bytes")])
-                if not described.dpop and described.issuer is None:
-                    bearers.append(_Bearer(token, described, identity.tls))
+                if described.issuer is None:
+                    bearers.append(_Bearer(token, described, identity.tls, prover if described.dpop else None))
         if not self._target.client and self._target.token:
             token = await TokenSource(self._target, endpoints).token(client)
             self._note([passed("ready token", f"{len(token)} bytes")])
@@ -177,10 +180,12 @@ class _Preflight:
             self._note([unknown("token", "the target file has neither [[client]] nor [[token]]", "add one")])
         return bearers
 
-    async def _token(self, client: httpx.AsyncClient, identity: ClientIdentity, endpoints: Endpoints, flow: str) -> str:
+    async def _token(
+        self, client: httpx.AsyncClient, identity: ClientIdentity, endpoints: Endpoints, flow: str, prover: Prover
+    ) -> str:
         if flow == ClientCredentials.name:
-            prover = Prover() if identity.client.dpop else None
-            return await TokenSource(self._target, endpoints, identity, prover).token(client)
+            proving = prover if identity.client.dpop else None
+            return await TokenSource(self._target, endpoints, identity, proving).token(client)
         exchange = JwtBearer(identity)
         answer = await send(client, exchange.request())
         grant = exchange.grant(answer) if answer.status == httpx.codes.OK else None
@@ -191,13 +196,14 @@ class _Preflight:
     async def _resources(self, client: httpx.AsyncClient, bearers: Sequence["_Bearer"]) -> None:
         for resource in self._target.places:
             name = f"{resource.label} accepts a good token"
-            bearer = next((one for one in bearers if resource in self._target.resources_for(one.client)), None)
+            able = [one for one in bearers if one.may_call(resource, self._target)]
+            bearer = min(able, key=lambda one: one.prover is not None, default=None)
             if bearer is None:
                 lacking = "for a client with a certificate" if resource.mtls and bearers else ""
                 self._note([unknown(name, f"there is no token {lacking}".rstrip())])
                 continue
             call, token = Call(resource, bearer.tls), bearer.token
-            good = call.judge(await send(client, call.request(token)))
+            good = call.judge(await _called(client, call, bearer))
             mend = "see why this resource refuses the issuer's token: audience, issuer, keys, clock"
             self._note([either(good.verdict is Verdict.ACCEPTED, name, good.remark or good.verdict, mend)])
             name = f"{resource.label} refuses bad tokens"
@@ -263,6 +269,22 @@ class _Bearer:
     token: str = field(repr=False)
     client: Client | None = None
     tls: ssl.SSLContext | None = None
+    prover: Prover | None = None
+
+    def may_call(self, resource: Resource, target: Target) -> bool:
+        """Whether it is a token for that resource: one that is bound to a key only where proofs are taken."""
+        return resource in target.resources_for(self.client) and (self.prover is None or resource.dpop)
+
+
+async def _called(client: httpx.AsyncClient, call: Call, bearer: _Bearer) -> Response:
+    """What the resource says to a good token, with a proof where it is bound to a key."""
+    request, prover = call.request(bearer.token), bearer.prover
+    if prover is None:
+        return await send(client, request)
+    response = await send(client, prover.proved(request, bearer.token))
+    if prover.wants_again(request.url, response):
+        response = await send(client, prover.proved(request, bearer.token))
+    return response
 
 
 def _referred(target: Target) -> list[Item]:

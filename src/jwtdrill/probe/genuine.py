@@ -62,17 +62,21 @@ class TokenSource:
         self._allowance = allowance or Allowance(target.limits.tokens)
 
     async def token(self, client: httpx.AsyncClient, *, fresh: bool = False) -> str:
-        """One that is in its first half of life; a new one each time if asked for. Raises as `ask` does."""
-        if fresh or not self._token or time.monotonic() >= self._renew_at:
-            await self.ask(client)
+        """One that is in its first half of life, or if asked for one that nobody else gets: it may be revoked.
+
+        Raises MissingPartError when the issuer gives none, BadInputError beyond limits.tokens.
+        """
+        if fresh:
+            return (await self._another(client))[0]
+        if not self._token or time.monotonic() >= self._renew_at:
+            self._token, lasts = await self._another(client)
+            self._renew_at = time.monotonic() + lasts
         return self._token
 
-    async def ask(self, client: httpx.AsyncClient) -> None:
-        """Get another. Raises MissingPartError when the issuer gives none, BadInputError beyond limits.tokens."""
+    async def _another(self, client: httpx.AsyncClient) -> tuple[str, float]:
+        """Another, and for how many seconds it is in its first half of life."""
         if self._flow is None:
-            self._token = self._target.read_token(self._target.token[0].value)
-            self._renew_at = time.monotonic() + _READY_AGAIN
-            return
+            return self._target.read_token(self._target.token[0].value), _READY_AGAIN
         if not self._allowance.take():
             raise BadInputError(f"{self._target.path}: limits.tokens is used up: raise it")
         endpoint = self._flow.identity.endpoint
@@ -80,8 +84,7 @@ class TokenSource:
         grant = self._flow.grant(response)
         if grant is None:
             raise MissingPartError(f"{endpoint}: the issuer gives no token ({self._flow.judge(response).remark})")
-        self._token = grant.token
-        self._renew_at = time.monotonic() + grant.lifetime / 2
+        return grant.token, grant.lifetime / 2
 
     async def _answer(self, client: httpx.AsyncClient, flow: ClientCredentials) -> Response:
         """What the token endpoint says; asked again where it wants a nonce (RFC 9449 section 8)."""

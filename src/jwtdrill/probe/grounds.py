@@ -81,7 +81,7 @@ class _Ground:
     def error_for(self, case: Case) -> str:
         """As RFC 6750 section 3.1 has it."""
         if case.family == "carrier":
-            return "invalid_request"
+            return "invalid_token" if case.reason is Reason.BAD_SIGNATURE else "invalid_request"
         return "insufficient_scope" if case.reason is Reason.INSUFFICIENT_SCOPE else "invalid_token"
 
     def takes(self, case: Case) -> bool:
@@ -157,7 +157,8 @@ class AtIntrospection(_Ground):
 
     async def material(self, listener: str, *, fresh: bool) -> Material:
         """Of a genuine access token."""
-        return Material(await self.tokens(fresh), self.signer, jwks=self.jwks, listener=listener)
+        token = await self.tokens(fresh)
+        return Material(token, self.signer, jwks=self.jwks, listener=listener, known_revoked=True)
 
     def request(self, token: str, carrier: Carrier) -> Request:
         """A question."""

@@ -18,7 +18,6 @@ class Listener:
     def __init__(self) -> None:
         self.visited: set[str] = set()
         self.url = ""
-        self._document = json.dumps({"keys": [listed_key().public_jwk()]}).encode()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "Listener":
@@ -32,13 +31,21 @@ class Listener:
         assert self._server is not None
         self._server.close()
 
+    def _document(self, mark: str) -> bytes:
+        """Key set and metadata in one: whoever comes finds what it came for."""
+        here = f"{self.url}/{mark}"
+        keys = [listed_key().public_jwk()]
+        return json.dumps({"keys": keys, "issuer": here, "jwks_uri": f"{here}/jwks"}).encode()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await reader.readline()
             path = line.decode("latin-1").split(" ")[1] if line.count(b" ") >= 2 else "/"
-            self.visited.add(path.strip("/").partition("/")[0])
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(self._document)}\r\n"
-            writer.write(f"{head}Connection: close\r\n\r\n".encode() + self._document)
+            mark = path.replace("/.well-known/oauth-authorization-server", "").strip("/").partition("/")[0]
+            self.visited.add(mark)
+            document = self._document(mark)
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(document)}\r\n"
+            writer.write(f"{head}Connection: close\r\n\r\n".encode() + document)
             await writer.drain()
         except (ConnectionError, ValueError):
             pass

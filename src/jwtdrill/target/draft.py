@@ -9,7 +9,14 @@ from tomlkit.items import AoT, Table
 from jwtdrill.target.model import Environment
 
 _LONGEST = 100  # characters of what stands in a comment
-_AUTHS = ("private_key_jwt", "client_secret_basic", "client_secret_post")
+_AUTHS = {
+    "private_key_jwt": "private_key_jwt",
+    "client_secret_basic": "client_secret_basic",
+    "client_secret_post": "client_secret_post",
+    "tls_client_auth": "tls",
+    "self_signed_tls_client_auth": "tls",
+    "none": "none",
+}
 _ALGS = ("ES256", "RS256", "EdDSA", "PS256", "ES384", "RS384", "ES512", "RS512", "PS384", "PS512")
 
 
@@ -40,16 +47,18 @@ def draft(metadata: Mapping[str, Any], environment: Environment) -> str:
 
 def _client(metadata: Mapping[str, Any]) -> AoT:
     offered = _strings(metadata, "token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-    auth = next((name for name in _AUTHS if name in offered), "client_secret_basic")
+    auth = next((auth for name, auth in _AUTHS.items() if name in offered), "client_secret_basic")
     client = tomlkit.table()
     client.add("id", tomlkit.item("CLIENT_ID").comment("the client's id at this issuer"))
-    client.add("auth", tomlkit.item(auth).comment(f"the issuer offers {', '.join(offered)}"))
+    client.add("auth", tomlkit.item(auth).comment(f"the issuer's metadata says: {', '.join(offered)}"))
     if auth == "private_key_jwt":
         algs = _strings(metadata, "token_endpoint_auth_signing_alg_values_supported")
         alg = next((name for name in _ALGS if name in algs), _ALGS[0])
         client.add("key", tomlkit.item("file:client.pem").comment("a reference: env:NAME, file:PATH, command:ARGV"))
         client.add("alg", alg)
-    else:
+    elif auth == "tls":
+        client.add("certificate", tomlkit.item("file:client.pem").comment("with its key: a reference, never the value"))
+    elif auth != "none":
         client.add("secret", tomlkit.item("env:CLIENT_SECRET").comment("a reference, never the value"))
     scopes = [name for name in _strings(metadata, "scopes_supported") if name not in ("openid", "offline_access")]
     if scopes:

@@ -38,6 +38,15 @@ def _unsigned(alg: object, signature: bool = False) -> Forge:
     return forge
 
 
+def _bare(material: Material) -> str:
+    return seal({"alg": "none"}, claims_of(material), lambda _: b"")
+
+
+def _mac_without_alg(material: Material) -> str:
+    header = {name: value for name, value in header_of(material).items() if name != "alg"}
+    return seal(header, claims_of(material), lambda m: hmac.new(_pem(material), m, hashlib.sha256).digest())
+
+
 def _mac(alg: str, key: Callable[[Material], bytes], **header: object) -> Forge:
     def forge(material: Material) -> str:
         secret = key(material)
@@ -138,6 +147,25 @@ CASES = (
         for n, alg in enumerate(_NONE_SPELLINGS)
     ),
     _none("alg_none_signature_kept", "none", Reason.ALGORITHM_NOT_ALLOWED, signature=True),
+    Case(
+        "alg_none_bare",
+        "alg_none",
+        "no signature, and a header that says nothing else",
+        "RFC 8725 section 3.1",
+        _bare,
+        Reason.ALGORITHM_NOT_ALLOWED,
+        Severity.CRITICAL,
+    ),
+    Case(
+        "mac_without_alg",
+        "hmac_confusion",
+        "a MAC with the public key in PEM, and no alg",
+        "RFC 8725 section 2.1",
+        _mac_without_alg,
+        Reason.MALFORMED,
+        Severity.CRITICAL,
+        needs=_KEYED,
+    ),
     _none("alg_absent", DROP, Reason.MALFORMED),
     _none("alg_is_null", None, Reason.MALFORMED),
     _none("alg_is_list", ["none"], Reason.MALFORMED),

@@ -56,6 +56,7 @@ class Carrier(StrEnum):
     STRANGE = "strange"  # with a certificate that nobody vouches for
     ANOTHERS = "anothers"  # with another client's certificate
     SAME_KEY = "same_key"  # with another certificate for the client's key
+    IDENTITY_HEADERS = "identity_headers"  # no token, and headers by which an edge would say who asks
     IN_HEADERS = "in_headers"  # with the client's certificate in headers alone
 
 
@@ -96,7 +97,18 @@ class Material:
     types: tuple[str, ...] = ()
     leeway: float = 60.0
     one_time: bool = False
+    known_revoked: bool = False  # judged by the issuer itself, who knows what it has revoked
     certificate: bytes = field(default=b"", repr=False)
+
+    @property
+    def asserted(self) -> bool:
+        """Whether it is an assertion, of which more is asked than of a token (RFC 7523 section 3)."""
+        return bool(self.token_endpoint)
+
+    @property
+    def expires(self) -> bool:
+        """Whether it must say when: an assertion, or an access token of RFC 9068 as the target declares."""
+        return self.asserted or self.strict_types
 
     @property
     def strict_types(self) -> bool:

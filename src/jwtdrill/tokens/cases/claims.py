@@ -43,8 +43,11 @@ def _claim(
     severity: Severity = Severity.MEDIUM,
     fits: frozenset[Subject] = _ASSERTED,
     room: str = "",
+    settled_by: str = "",
 ) -> Case:
-    return Case(name, family, attacks, source, forge, reason, severity, fits, BY_SIGNER, room=room)
+    return Case(
+        name, family, attacks, source, forge, reason, severity, fits, BY_SIGNER, room=room, settled_by=settled_by
+    )
 
 
 def _time(
@@ -104,6 +107,7 @@ def _swapped_case(text: str) -> str:
 
 
 _NO_NUMBER = Reason.MALFORMED
+_LARGE = "JSON sets numbers no bounds, and RFC 8259 section 6 lets a reader choose its own"
 _IAT_ROOM = (
     "RFC 7519 section 4.1.6 gives iat to tell the token's age, and does not ask that one of the future be refused"
 )
@@ -117,6 +121,15 @@ CASES = (
         Reason.EXPIRED,
         with_claims(iat=_long_ago("iat"), nbf=_long_ago("nbf"), exp=lambda now, _: now - FAR),
         severity=Severity.HIGH,
+    ),
+    _claim(
+        "expired_a_little",
+        "time",
+        "a token whose time was over two minutes before what the resource forgives",
+        "RFC 7519 section 4.1.4",
+        Reason.EXPIRED,
+        lambda material: with_claims(exp=lambda now, _: now - int(material.leeway) - 120)(material),
+        fits=TOKENS,
     ),
     _time(
         "expired_long_ago",
@@ -135,7 +148,17 @@ CASES = (
     _time("exp_true", "true for an expiry", _NO_NUMBER, lambda *_: True),
     _time("exp_list", "a list for an expiry", _NO_NUMBER, lambda now, _: [now + FAR]),
     _time("exp_object", "an object for an expiry", _NO_NUMBER, lambda now, _: {"$gt": now}),
-    _time("exp_absent", "no expiry at all", Reason.MISSING_CLAIM, lambda *_: DROP),
+    _claim(
+        "exp_absent",
+        "time",
+        "no expiry at all",
+        "RFC 9068 section 2.2, RFC 7523 section 3",
+        Reason.MISSING_CLAIM,
+        with_claims(exp=lambda *_: DROP),
+        severity=Severity.HIGH,
+        room='RFC 7519 section 4.1.4 leaves exp out at will; declare types = ["at+jwt"] where RFC 9068 holds',
+        settled_by="expires",
+    ),
     _claim("exp_nan", "time", "NaN for an expiry", _NO_JSON, _NO_NUMBER, with_claims(exp=lambda *_: math.nan)),
     _claim(
         "exp_infinite",
@@ -145,7 +168,7 @@ CASES = (
         _NO_NUMBER,
         with_claims(exp=lambda *_: math.inf),
     ),
-    _claim("exp_overflow", "time", "an expiry of 1e999", "RFC 7493 section 2.2", _NO_NUMBER, _overflowing),
+    _claim("exp_overflow", "time", "an expiry of 1e999", "RFC 7493 section 2.2", _NO_NUMBER, _overflowing, room=_LARGE),
     _claim(
         "exp_digits",
         "time",
@@ -154,6 +177,7 @@ CASES = (
         _NO_NUMBER,
         with_claims(exp=lambda *_: 10**4000 - 1),
         fits=TOKENS,
+        room=_LARGE,
     ),
     _claim(
         "exp_far",
@@ -233,6 +257,8 @@ CASES = (
     _audience("aud_extended", "the audience and more", lambda own: f"{own}.invalid"),
     _audience("aud_extended_path", "the audience and a path", lambda own: f"{own}/other"),
     _audience("aud_within", "the audience as part of another", lambda own: f"https://x.invalid/?{own}"),
+    _audience("aud_dot", "another letter for each dot", lambda own: own.replace(".", "x")),
+    _audience("aud_array_alike", "an array with what only begins like it", lambda own: [f"{own}.invalid"]),
     _audience("aud_case", "the audience in another case", _swapped_case),
     _audience(
         "aud_trailing_slash",
@@ -300,6 +326,8 @@ CASES = (
         "RFC 7519 section 4.1.2",
         Reason.MALFORMED,
         with_claims(sub=lambda *_: 0),
+        room="who does not use sub does not see it",
+        settled_by="asserted",
     ),
     _claim(
         "jti_number",

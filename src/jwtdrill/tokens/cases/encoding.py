@@ -127,6 +127,15 @@ def _trailing(material: Material) -> str:
     return resealed(material, own_header(material), compact_json(claims_of(material)) + b"{}")
 
 
+def _other_case(material: Material) -> str:
+    """For who remembers verdicts under names in which case does not count."""
+    header, payload, signature = segments(material)
+    place = next((n for n in range(len(signature) // 2, len(signature) - 2) if signature[n].isalpha()), None)
+    if place is None:
+        raise NotApplicableError("the token's signature has no letter to change")
+    return f"{header}.{payload}.{signature[:place]}{signature[place].swapcase()}{signature[place + 1 :]}"
+
+
 def _percent_encoded(material: Material) -> str:
     if "." not in material.genuine:
         raise NotApplicableError("the target's tokens have no dots")
@@ -199,6 +208,15 @@ CASES = (
         "json_general", "the general JSON serialisation", _parts(_general), "RFC 7515 section 7.2, RFC 7519 section 1"
     ),
     _form("percent_encoded", "dots as percent signs and digits", _percent_encoded),
+    Case(
+        "signature_letter_case",
+        "signature_bytes",
+        "one letter of the signature in the other case",
+        "RFC 7515 section 5.2",
+        _other_case,
+        Reason.BAD_SIGNATURE,
+        Severity.CRITICAL,
+    ),
     _form("in_quotes", "a token in quotes", _whole(lambda token: f'"{token}"')),
     _form("two_tokens", "the token twice, with a comma between", _whole(lambda token: f"{token},{token}")),
     _form(

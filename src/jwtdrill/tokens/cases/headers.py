@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from typing import Any
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.cases.case import (
@@ -16,6 +17,7 @@ from jwtdrill.tokens.cases.case import (
     Severity,
 )
 from jwtdrill.tokens.cases.crafting import (
+    DROP,
     claims_of,
     header_of,
     own_header,
@@ -51,6 +53,13 @@ def _own_secret(material: Material) -> str:
 def listed_key() -> SigningKey:
     """The key that our own listener publishes, for verifiers that follow a header."""
     return stranger(Algorithm.RS256, "listener")
+
+
+def _of_our_issuer(material: Material) -> str:
+    """It names our listener as its issuer, which has metadata and keys as any issuer does."""
+    key = listed_key()
+    header = {**header_of(material), "alg": key.alg.value, "kid": key.kid}
+    return seal(header, claims_of(material) | {"iss": material.listener}, signing_with(key))
 
 
 def _pointing(name: str, path: str) -> Forge:
@@ -102,7 +111,10 @@ def _unencoded(material: Material) -> str:
     return resealed(material, {**own_header(material), "b64": False, "crit": ["b64"]}, claims_of(material))
 
 
-def _crit(name: str, attacks: str, crit: object, **more: object) -> Case:
+_MAY = "RFC 7515 section 4.1.11 forbids it to who makes tokens; who reads them may refuse them for it"
+
+
+def _crit(name: str, attacks: str, crit: object, room: str = "", **more: Any) -> Case:
     return Case(
         f"crit_{name}",
         "critical_header",
@@ -112,6 +124,7 @@ def _crit(name: str, attacks: str, crit: object, **more: object) -> Case:
         Reason.MALFORMED,
         Severity.MEDIUM,
         needs=BY_SIGNER,
+        room=room,
     )
 
 
@@ -146,7 +159,7 @@ def _typ_case(name: str, typ: str, attacks: str) -> Case:
     )
 
 
-_UNKNOWN: dict[str, object] = {"x-unknown": 1}
+_UNKNOWN: dict[str, Any] = {"x-unknown": 1}
 
 CASES = (
     *(
@@ -181,6 +194,16 @@ CASES = (
         Reason.ALGORITHM_NOT_ALLOWED,
         Severity.CRITICAL,
         NAMING_KEYS,
+    ),
+    Case(
+        "issuer_by_url",
+        "key_by_url",
+        "an issuer of the attacker's, with metadata and keys as any issuer has them",
+        "RFC 7519 section 4.1.1, RFC 8725 section 3.8",
+        _of_our_issuer,
+        Reason.WRONG_ISSUER,
+        Severity.CRITICAL,
+        TOKENS,
     ),
     *(
         Case(
@@ -249,10 +272,10 @@ CASES = (
         Severity.CRITICAL,
     ),
     _crit("unknown", "an extension that must be understood, and is not", ["x-unknown"], **_UNKNOWN),
-    _crit("empty", "an empty list of extensions", []),
+    _crit("empty", "an empty list of extensions", [], room=_MAY),
     _crit("no_list", "extensions as a string", "exp"),
     _crit("absent_member", "an extension that the header lacks", ["x-absent"]),
-    _crit("registered_name", "a registered name as an extension", ["alg"]),
+    _crit("registered_name", "a registered name as an extension", ["alg"], room=_MAY),
     _crit("twice", "an extension that is named twice", ["x-unknown", "x-unknown"], **_UNKNOWN),
     _crit("number", "a number among the extensions", [1]),
     Case(
@@ -287,6 +310,19 @@ CASES = (
         "typ JWT where only at+jwt is taken",
         "RFC 9068 section 4",
         with_header(typ="JWT"),
+        Reason.MALFORMED,
+        Severity.MEDIUM,
+        fits=TOKENS,
+        needs=BY_SIGNER,
+        room="the target does not declare that it takes RFC 9068 tokens alone",
+        settled_by="strict_types",
+    ),
+    Case(
+        "typ_undeclared_absent",
+        "token_type",
+        "no typ where only at+jwt is taken",
+        "RFC 9068 section 4",
+        with_header(typ=DROP),
         Reason.MALFORMED,
         Severity.MEDIUM,
         fits=TOKENS,

@@ -1,7 +1,7 @@
 """One and the same token before and after: its use, its revocation, its expiry. Caches of verdicts live longer."""
 
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.cases.case import BY_SIGNER, TOKENS, Case, History, Material, NotApplicableError, Severity
+from jwtdrill.tokens.cases.case import FROM_GENUINE, TOKENS, Case, History, Material, NotApplicableError, Severity
 from jwtdrill.tokens.cases.crafting import genuine, with_claims
 
 _BRIEF = 2  # seconds that a token lasts which is waited out
@@ -11,6 +11,11 @@ def _one_time(material: Material) -> str:
     if not material.one_time:
         raise NotApplicableError("the resource does not declare that a token is good once only (one_time)")
     return material.genuine
+
+
+def _brief(material: Material) -> str:
+    """A token that does not last; without a signer the genuine one, for as long as it takes."""
+    return material.genuine if material.signer is None else with_claims(exp=lambda now, _: now + _BRIEF)(material)
 
 
 CASES = (
@@ -36,17 +41,18 @@ CASES = (
         TOKENS,
         history=History.REVOKED,
         room="who verifies by the signature alone learns of it only if somebody tells, or when the token expires",
+        settled_by="known_revoked",
     ),
     Case(
         "expired_since",
         "lifecycle",
         "a token that was accepted, and has expired since",
         "RFC 7519 section 4.1.4",
-        with_claims(exp=lambda now, _: now + _BRIEF),
+        _brief,
         Reason.EXPIRED,
         Severity.HIGH,
         TOKENS,
-        BY_SIGNER,
+        FROM_GENUINE,
         history=History.EXPIRED,
     ),
 )

@@ -1,7 +1,9 @@
 """Proofs of possession (DPoP, RFC 9449) that prove nothing, and bound tokens that come without a proof."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.tokens.cases.case import (
@@ -56,6 +58,10 @@ def _of_another_key(material: Material) -> str:
     return seal({**header_of(material), "alg": "ES256", "jwk": jwk}, claims_of(material), signing_with(key))
 
 
+def _at_another_host(_: int, claims: Mapping[str, Any]) -> str:
+    return urlsplit(str(claims["htu"]))._replace(netloc="another.invalid").geturl()
+
+
 def _with_private_part(material: Material) -> str:
     return with_header(jwk={**header_of(material)["jwk"], "d": "A" * 43})(material)
 
@@ -85,7 +91,7 @@ CASES = (
         severity=_LOW,
     ),
     _proof("method_absent", "made for no method", with_claims(htm=lambda *_: DROP)),
-    _proof("wrong_host", "made for another host", with_claims(htu=lambda *_: "https://another.invalid/")),
+    _proof("wrong_host", "made for the same path at another host", with_claims(htu=_at_another_host)),
     _proof("wrong_path", "made for another path", with_claims(htu=lambda _, c: f"{c['htu']}/other")),
     _proof("url_prefix", "made for the beginning of the URL", with_claims(htu=lambda _, c: str(c["htu"])[:-1])),
     _proof("url_absent", "made for no URL", with_claims(htu=lambda *_: DROP)),
