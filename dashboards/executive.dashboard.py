@@ -5,8 +5,7 @@ from grafanalib import core
 from jwtdrill.catalog import metrics
 from jwtdrill.observe import panels as p
 from jwtdrill.observe.finish import Board
-from jwtdrill.observe.indicators import SUCCESS
-from jwtdrill.observe.rules import EVENTS_ALL, EVENTS_BAD
+from jwtdrill.observe.indicators import EVENTS_ALL, EVENTS_BAD, SUCCESS
 
 VERIFICATION = f'{{objective="verification", {p.SELECTOR}}}'
 KEYS = metrics.SIGNING_KEY_INFO.name

@@ -70,10 +70,17 @@ def test_the_rules_do_what_they_say_at_real_windows() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new"), [("> 14.4", "> 144"), (" >= 5", " >= 5e9"), ("and on (environment, issuer)", "or")]
+    ("old", "new"),
+    [
+        ("> 14.4", "> 144"),
+        (" >= 5\n", " >= 5e9\n"),
+        ("group_left () jwtdrill:canary_failing:ratio", "group_left () (jwtdrill:canary_failing:ratio * 0 + 1)"),
+        ("offset 15s", "offset 1h"),
+    ],
 )
 def test_the_rule_tests_notice_a_broken_rule(tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "tests").mkdir()
+    assert old in ALERTS["jwtdrill.rules.yml"]
     (tmp_path / "jwtdrill.rules.yml").write_text(ALERTS["jwtdrill.rules.yml"].replace(old, new))
     path = tmp_path / "tests/verification.test.yml"
     path.write_text((ROOT / "alerts/tests/verification.test.yml").read_text())

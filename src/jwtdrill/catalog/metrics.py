@@ -32,6 +32,11 @@ class Metric:
     buckets: tuple[float, ...] = ()
     requirements: tuple[str, ...] = ()
 
+    @property
+    def events(self) -> str:
+        """The series that the rules record of a counter: its events since their last evaluation."""
+        return f"jwtdrill:{self.name.removesuffix('_total')}:events"
+
 
 ENVIRONMENT = "environment"  # set by the scrape configuration on every series, never by a service
 

@@ -4,13 +4,15 @@ Windows after the SRE workbook, chapter "Alerting on SLOs" (multiwindow, multi-b
 at a burn of 3 over a short window, for authentication that everything else depends on.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict, with_config
+from pydantic import BeforeValidator, ConfigDict, with_config
 
 from jwtdrill.errors import BadInputError
 
@@ -29,13 +31,16 @@ class Indicator(StrEnum):
     ISSUANCE_LATENCY = "issuance_latency"
     VERIFICATION_SUCCESS = "verification_success"
     VERIFICATION_LATENCY = "verification_latency"
+    INTROSPECTION_SUCCESS = "introspection_success"
+    INTROSPECTION_LATENCY = "introspection_latency"
+    CANARY_SUCCESS = "canary_success"
     FALSE_REJECTS = "false_rejects"
     ERRORS = "errors"
 
     @property
     def is_latency(self) -> bool:
         """Whether an event is good when it is quick enough."""
-        return self in (self.ISSUANCE_LATENCY, self.VERIFICATION_LATENCY)
+        return self in (self.ISSUANCE_LATENCY, self.VERIFICATION_LATENCY, self.INTROSPECTION_LATENCY)
 
     @property
     def needs_ground_truth(self) -> bool:
@@ -45,7 +50,10 @@ class Indicator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BurnTier:
-    """One pair of windows. `spent`: the share of the period's budget that is gone when the tier fires."""
+    """One pair of windows. `spent`: the share of the period's budget that is gone when the tier fires.
+
+    burn: the factor itself, for a tier of the user's own, in place of what follows from `spent`.
+    """
 
     name: str
     spent: float
@@ -53,10 +61,11 @@ class BurnTier:
     short: timedelta
     severity: Severity
     hold: timedelta = timedelta(0)
+    burn: float | None = None
 
     def factor(self, period: timedelta) -> float:
         """Burn rate at which the tier fires: how many times faster than the budget allows."""
-        return self.spent * (period / self.long)
+        return self.burn if self.burn is not None else self.spent * (period / self.long)
 
 
 # From the fastest to the slowest: each inhibits those after it.
@@ -70,10 +79,56 @@ TIERS: tuple[BurnTier, ...] = (
 _TIER_BY_NAME = {tier.name: tier for tier in TIERS}
 
 
+def _length(value: object) -> object:
+    """`90m`, `12h` or `3d` as a length of time."""
+    found = re.fullmatch(r"(\d{1,4})([mhd])", value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        raise ValueError(f"must be a length of time such as 5m, 12h or 3d, not {value!r}")
+    return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
+
+
+Length = Annotated[timedelta, BeforeValidator(_length)]
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class Window:
+    """A tier of the user's own: fires when both windows burn `burn` times faster than the budget allows."""
+
+    name: str
+    burn: float
+    long: Length
+    short: Length
+    severity: Severity
+    hold: Length = timedelta(0)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,30}", self.name):
+            raise ValueError(f"name {self.name!r} must be of letters, digits, dots and dashes")
+        if self.name in _TIER_BY_NAME:
+            raise ValueError(f"name {self.name!r} is that of a tier: name it in tiers, or give yours another")
+        if self.burn <= 0:
+            raise ValueError(f"burn must be more than 0, not {self.burn:g}")
+        if self.short >= self.long:
+            raise ValueError("short must be shorter than long")
+
+    @property
+    def tier(self) -> BurnTier:
+        """As the other tiers."""
+        return BurnTier(self.name, 0.0, self.long, self.short, self.severity, self.hold, self.burn)
+
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Objective:
-    """A share of events that must be good over a period. `threshold`: seconds, for latency."""
+    """A share of events that must be good over a period. `threshold`: seconds, for latency.
+
+    filter: labels that events must have; by: labels beside environment and issuer to judge apart; window: tiers of the
+    user's own.
+    """
 
     id: str
     requirement: str
@@ -84,21 +139,27 @@ class Objective:
     period_days: float = 30
     minimum_bad_events: float = 5
     tiers: tuple[str, ...] = field(default=())
+    filter: dict[str, str] = field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    window: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in (*self.filter, *self.by):
+            if not _LABEL.fullmatch(name):
+                raise ValueError(f"{name!r} is no label's name")
         if not 0 < self.objective < 1:
             raise ValueError(f"objective must lie between 0 and 1, not {self.objective:g}")
         if self.period_days <= 0:
             raise ValueError(f"period_days must be more than 0, not {self.period_days:g}")
         if self.indicator.is_latency != (self.threshold is not None):
             raise ValueError("threshold belongs to a latency indicator, and to no other")
-        if self.indicator.needs_ground_truth and self.tiers:
+        if self.indicator.needs_ground_truth and self.guarded:
             raise ValueError(f"{self.indicator} is measured by load tests alone: no tier can watch it")
         for name in self.tiers:
             if name not in _TIER_BY_NAME:
                 raise ValueError(f"tier {name!r} is not one of {', '.join(_TIER_BY_NAME)}")
-        can = [t.name for t in TIERS if t.factor(self.period) * self.budget < 1]
-        cannot = [name for name in self.tiers if name not in can]
+        can = [t.name for t in (*TIERS, *self._own_tiers) if t.factor(self.period) * self.budget < 1]
+        cannot = [tier.name for tier in self.burn_tiers if tier.name not in can]
         if cannot:
             raise ValueError(
                 f"an objective of {self.objective:g} can never burn fast enough for {', '.join(cannot)}: "
@@ -116,9 +177,21 @@ class Objective:
         return timedelta(days=self.period_days)
 
     @property
+    def guarded(self) -> bool:
+        """Whether any tier watches it."""
+        return bool(self.tiers or self.window)
+
+    @property
     def burn_tiers(self) -> tuple[BurnTier, ...]:
-        """Its tiers, fastest first."""
-        return tuple(tier for tier in TIERS if tier.name in self.tiers)
+        """Its tiers, fastest first; of the package's in the order in which they inhibit each other."""
+        named = [tier for tier in TIERS if tier.name in self.tiers]
+        if not self.window:
+            return tuple(named)
+        return tuple(sorted((*named, *self._own_tiers), key=lambda tier: -tier.factor(self.period)))
+
+    @property
+    def _own_tiers(self) -> tuple[BurnTier, ...]:
+        return tuple(window.tier for window in self.window)
 
 
 @with_config(ConfigDict(extra="forbid"))

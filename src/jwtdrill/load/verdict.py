@@ -14,6 +14,7 @@ from jwtdrill.catalog.verdicts import Expected, Verdict
 from jwtdrill.load.latency import at_rank, quantile, within
 from jwtdrill.load.scoreboard import Scoreboard, Stream, Tally
 
+INTROSPECT = "introspect"
 TOKEN_FLOWS = frozenset(("client_credentials", "jwt_bearer"))
 CALL = "call"
 VALID = "valid"
@@ -120,6 +121,12 @@ def _row(board: Scoreboard, objective: Objective) -> Row:
             return _success_row(board, objective, TOKEN_FLOWS)
         case Indicator.VERIFICATION_SUCCESS:
             return _success_row(board, objective, frozenset((CALL,)))
+        case Indicator.INTROSPECTION_LATENCY:
+            return _latency_row(board, objective, frozenset((INTROSPECT,)))
+        case Indicator.INTROSPECTION_SUCCESS:
+            return _success_row(board, objective, frozenset((INTROSPECT,)))
+        case Indicator.CANARY_SUCCESS:  # of the canary's own calls, of which a load run has none
+            return _success_row(board, objective, frozenset())
         case Indicator.FALSE_REJECTS:
             sent = board.count(lambda t: t.expected is Expected.ACCEPTED and t.verdict is not Verdict.THROTTLED)
             wrong = board.count(lambda t: t.false_reject)

@@ -1,8 +1,9 @@
-"""Prometheus rules built from the catalogue: base rates, burn rates per window, and every alert.
+"""Prometheus rules built from the catalogue: counted events, burn rates per window, budgets, and every alert.
 
-Burn rates are ratios of sums over the base rates, never averages of ratios, so that a quiet hour weighs little. A tier
-fires when both its windows burn faster than its factor and the long one holds enough bad events: one error never
-pages, and a total outage at little traffic still does.
+Burn rates are ratios of sums over counted events, never averages of ratios, so that a quiet hour weighs little, and
+history that is missing counts as good at the rate of what there is. A tier fires when its long window burns faster than
+its factor and holds enough bad events, and its short window did when somebody last asked: one error never pages, a
+total outage at little traffic does, and silence neither ends nor begins anything.
 """
 
 from collections.abc import Iterable
@@ -11,12 +12,24 @@ from typing import Any
 
 from jwtdrill.catalog.alerts import DETECTION_ALERTS, BurnAlert, DetectionAlert, burn_alert
 from jwtdrill.catalog.objectives import BurnTier, Objective
-from jwtdrill.observe.indicators import GROUP, events
-from jwtdrill.observe.timing import BASE_WINDOW, TimeScale, promql_duration, window_name
+from jwtdrill.observe.counting import counting_rule, merged
+from jwtdrill.observe.indicators import (
+    CANARY_FAILING,
+    EVENTS_ALL,
+    EVENTS_BAD,
+    canary_failing,
+    counted_for,
+    events,
+)
+from jwtdrill.observe.timing import TimeScale, promql_duration, window_name
 
-EVENTS_BAD = "jwtdrill:events_bad:rate"
-EVENTS_ALL = "jwtdrill:events_all:rate"
 RUNBOOKS = "https://runbooks.example/jwtdrill"  # to be replaced by where the user keeps docs/runbooks
+BUDGET_REMAINING = "jwtdrill:budget_remaining:ratio"
+_REMEMBERED = timedelta(hours=6)  # for which the last burn of a short window counts where nobody asks
+_USUAL = timedelta(hours=1)  # over which traffic is as usual
+_CANARY = timedelta(minutes=1)  # in which the canary's failing share is taken
+_DAY, _WEEK = timedelta(days=1), timedelta(days=7)
+_STEPS = {_DAY: timedelta(minutes=5), _WEEK: timedelta(hours=1)}  # of sums over so long and more
 
 
 def burn_rate(window: timedelta) -> str:
@@ -26,83 +39,129 @@ def burn_rate(window: timedelta) -> str:
 
 def rule_file(objectives: Iterable[Objective], scale: TimeScale, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The content of a Prometheus rule file."""
-    guarded = [objective for objective in objectives if objective.tiers]
+    guarded = [objective for objective in objectives if objective.guarded]
+    counts = [counting_rule(counted, scale) for counted in merged(counted_for(guarded))]
+    failing = {"record": CANARY_FAILING, "expr": canary_failing(scale.window(_CANARY))}
+    groups = {
+        # Rules of a group run in order: each reads what those before it have just recorded.
+        "jwtdrill-objectives": [
+            *counts,
+            failing,
+            *(rule for one in guarded for rule in (*_events(one, scale), *_burn_rates(one, scale))),
+            *(
+                _burn_rule(objective, burn_alert(objective), tier, scale, runbooks)
+                for objective in guarded
+                for tier in objective.burn_tiers
+            ),
+        ],
+        "jwtdrill-detection": [_detection_rule(alert, scale, runbooks) for alert in DETECTION_ALERTS],
+    }
     interval = promql_duration(scale.interval)
+    budgets = [_budget(objective, scale) for objective in guarded]
     return {
         "groups": [
-            {
-                "name": "jwtdrill-objectives",
-                "interval": interval,
-                "rules": [
-                    rule
-                    for objective in guarded
-                    for rule in (*_base_rates(objective, scale), *_burn_rates(objective, scale))
-                ],
-            },
-            {
-                "name": "jwtdrill-burn-alerts",
-                "interval": interval,
-                "rules": [
-                    _burn_rule(objective, burn_alert(objective), tier, scale, runbooks)
-                    for objective in guarded
-                    for tier in objective.burn_tiers
-                ],
-            },
-            {
-                "name": "jwtdrill-detection",
-                "interval": interval,
-                "rules": [_detection_rule(alert, scale, runbooks) for alert in DETECTION_ALERTS],
-            },
+            *({"name": name, "interval": interval, "rules": rules} for name, rules in groups.items()),
+            {"name": "jwtdrill-budgets", "interval": scale.window(_STEPS[_DAY]), "rules": budgets},
         ]
     }
 
 
-def _base_rates(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
-    rates = events(objective, scale.window(BASE_WINDOW))
-    labels = {"objective": objective.id}
-    # Rules of a group run in order: the second reads what the first has just recorded.
-    bad = f'sum by ({GROUP}) ({EVENTS_BAD}{{objective="{objective.id}"}})'
+def _events(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
+    found = events(objective, scale, scale.window(_USUAL))
+    only, labels = _only(objective), {"objective": objective.id}
     return [
-        {"record": EVENTS_BAD, "expr": f"({rates.bad})\nor ({rates.good}) * 0", "labels": labels},
-        {"record": EVENTS_ALL, "expr": f"({rates.good} or {bad} * 0)\n+ {bad}", "labels": labels},
+        {"record": EVENTS_BAD, "expr": found.bad, "labels": labels},
+        {"record": EVENTS_ALL, "expr": found.all, "labels": labels},
+        *(
+            # A little shorter than the step, so that each point falls into one sum alone, whether or not a range holds
+            # its older end (it does in Prometheus 2 and does not in 3).
+            {
+                "record": _by_steps(name, step),
+                "expr": f"sum_over_time({name}{only}[{promql_duration(scale.seconds(step) - scale.interval / 3)}])",
+                "labels": labels,
+            }
+            for step in _STEPS.values()
+            for name in (EVENTS_BAD, EVENTS_ALL)
+        ),
     ]
+
+
+def _only(objective: Objective) -> str:
+    return f'{{objective="{objective.id}"}}'
+
+
+def _by_steps(name: str, step: timedelta) -> str:
+    """The series of that one's sums over so long."""
+    return f"{name}{window_name(step)}"
+
+
+def _step(window: timedelta) -> timedelta | None:
+    """Between the points that a sum over that window is made of, for a month has 170,000 of 15 seconds; None: all."""
+    return next((step for least, step in reversed(_STEPS.items()) if window >= least), None)
+
+
+def _over(name: str, objective: Objective, window: timedelta, scale: TimeScale) -> str:
+    """Its range over that window."""
+    step = _step(window)
+    if step is None:
+        return f"{name}{_only(objective)}[{scale.window(window)}]"
+    return f"{_by_steps(name, step)}{_only(objective)}[{scale.window(window)}:{scale.window(step)}]"
+
+
+def _points(window: timedelta, scale: TimeScale) -> str:
+    """How many points a whole window has at the least: what is younger has fewer, and what is missing was good."""
+    step = _step(window)
+    return f"{scale.seconds(window) / (scale.interval if step is None else scale.seconds(step)):.6g}"
 
 
 def _burn_rates(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
     windows = sorted({window for tier in objective.burn_tiers for window in (tier.long, tier.short)})
-    only = f'{{objective="{objective.id}"}}'
-    return [
-        {
-            "record": burn_rate(window),
-            "expr": (
-                f"sum_over_time({EVENTS_BAD}{only}[{scale.window(window)}])\n"
-                f"/ (sum_over_time({EVENTS_ALL}{only}[{scale.window(window)}]) > 0)\n"
-                f"/ {objective.budget:.6g}"
-            ),
-            "labels": {"objective": objective.id},
-        }
-        for window in windows
-    ]
+    rules = []
+    for window in windows:
+        bad, total = (_over(name, objective, window, scale) for name in (EVENTS_BAD, EVENTS_ALL))
+        rules.append(
+            {
+                "record": burn_rate(window),
+                "expr": (
+                    f"sum_over_time({bad})\n"
+                    f"/ (avg_over_time({total}) > 0)\n"
+                    f"/ clamp_min(count_over_time({total}), {_points(window, scale)})\n"
+                    f"/ {objective.budget:.6g}"
+                ),
+                "labels": {"objective": objective.id},
+            }
+        )
+    return rules
+
+
+def _budget(objective: Objective, scale: TimeScale) -> dict[str, Any]:
+    """What is left of the period's budget."""
+    bad, total = (
+        f"sum_over_time({_over(name, objective, objective.period, scale)})" for name in (EVENTS_BAD, EVENTS_ALL)
+    )
+    left = f"1 - ({bad} / ({total} > 0) or {bad} * 0) / {objective.budget:.6g}"
+    return {"record": BUDGET_REMAINING, "expr": left, "labels": {"objective": objective.id}}
 
 
 def _burn_rule(
     objective: Objective, alert: BurnAlert, tier: BurnTier, scale: TimeScale, runbooks: str
 ) -> dict[str, Any]:
-    only = f'{{objective="{objective.id}"}}'
+    only = _only(objective)
+    bad = _over(EVENTS_BAD, objective, tier.long, scale)
+    remembered = scale.window(min(tier.long, _REMEMBERED))
     factor = f"{tier.factor(objective.period):.6g}"
     rule: dict[str, Any] = {
         "alert": alert.name,
         "expr": (
             f"{burn_rate(tier.long)}{only} > {factor}\n"
-            f"and {burn_rate(tier.short)}{only} > {factor}\n"
-            f"and sum_over_time({EVENTS_BAD}{only}[{scale.window(tier.long)}]) * {scale.interval:g} "
-            f">= {objective.minimum_bad_events:g}"
+            f"and last_over_time({burn_rate(tier.short)}{only}[{remembered}]) > {factor}\n"
+            f"and sum_over_time({bad}) >= {objective.minimum_bad_events:g}"
         ),
     }
     if tier.hold:
         rule["for"] = scale.hold(tier.hold)
-
-    rule["labels"] = {"severity": tier.severity.value, "route": alert.route.value, "tier": tier.name}
+    labels = {"severity": tier.severity.value, "route": alert.route.value, "tier": tier.name}
+    rule["labels"] = labels
     rule["annotations"] = {
         "summary": (
             f"{objective.title}: {alert.hurt} at {{{{ $labels.issuer }}}} ({{{{ $labels.environment }}}}), "
@@ -110,8 +169,8 @@ def _burn_rule(
         ),
         "description": (
             f"Objective {objective.objective:.6g} over {window_name(objective.period)}. At {factor} times, "
-            f"{tier.spent:.2%} of the period's budget goes within {window_name(tier.long)}; "
-            f"the last {window_name(tier.short)} burn as fast."
+            f"{tier.factor(objective.period) * (tier.long / objective.period):.2%} of the period's budget goes within "
+            f"{window_name(tier.long)}; the last {window_name(tier.short)} burn as fast."
         ),
         "runbook_url": f"{runbooks}/{alert.name}.md",
     }

@@ -32,9 +32,13 @@ class TimeScale:
         """Seconds between scrapes and between evaluations."""
         return max(LEAST_INTERVAL, EVALUATION.total_seconds() / self.factor)
 
+    def seconds(self, length: timedelta) -> float:
+        """A window's length in this build, in seconds."""
+        return max(length.total_seconds() / self.factor, LEAST_SCRAPES * self.interval)
+
     def window(self, length: timedelta) -> str:
         """A range or window in PromQL's notation."""
-        return promql_duration(max(length.total_seconds() / self.factor, LEAST_SCRAPES * self.interval))
+        return promql_duration(self.seconds(length))
 
     def hold(self, length: timedelta) -> str:
         """A rule's `for`, or one of Alertmanager's intervals."""
