@@ -25,7 +25,12 @@ VARIANTS = {
 PAGE = {"alertname": "JwtVerificationBudgetBurn", "severity": "page"}
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.fixture(
+    params=[
+        pytest.param(objective, id=name, marks=() if objective is VERIFICATION else pytest.mark.slow)
+        for name, objective in VARIANTS.items()
+    ]
+)
 def objective(request: pytest.FixtureRequest) -> Objective:
     found: Objective = request.param
     return found
