@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 import tomlkit
-from tests.integration.conftest import Commands
+from tests.integration.conftest import Commands, until
 
 pytestmark = pytest.mark.integration
 PLACES = {
@@ -118,6 +118,24 @@ def test_a_token_is_waited_out_if_there_is_time(lab: Commands) -> None:
     assert {entry["reason"] for entry in quick["not_run"] if entry["resource"] == "verifier-a"} == {
         "takes 5 s: say --wait 5"
     }
+
+
+def test_a_token_whose_key_is_removed_is_refused_once_caches_know(lab: Commands) -> None:
+    """The fault agent takes the key away, and brings it back; a resource that never looks again is found."""
+    done = lab.run("jwtdrill", "attack", lab.target, "--case", "key_removed", "--remove-key", "--wait", "25", "--json")
+    content = json.loads(done.stdout)
+    told = {tally["resource"]: tally["verdict"] for tally in content["tallies"] if tally["case"] == "key_removed"}
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert {told["verifier-a"], told["verifier-b"]} == {"rejected"}
+    without = ("jwtdrill", "attack", lab.target, "--case", "key_removed")
+    until(lambda: lab.run(*without).returncode == 2, 30)  # once the new key is known everywhere
+    assert "say --remove-key" in lab.run(*without).stderr
+    content = tomlkit.parse(Path(lab.target).read_text())
+    content["break"]["faults"] = []
+    forbidden = Path(lab.target).with_name("unbroken.toml")
+    forbidden.write_text(tomlkit.dumps(content))
+    refused = lab.run("jwtdrill", "attack", forbidden, "--case", "key_removed", "--remove-key", "--wait", "25")
+    assert (refused.returncode, "under [break]" in refused.stderr) == (2, True)
 
 
 def test_a_revoked_token_is_judged_at_introspection_by_a_request_of_its_own(lab: Commands) -> None:

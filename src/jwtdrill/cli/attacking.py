@@ -13,7 +13,11 @@ from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jwtdrill.faults.client import HeldFault
     from jwtdrill.probe.attack import Assault
+    from jwtdrill.target.model import Target
     from jwtdrill.tokens.cases import Case
 
 _FamilyOption = Annotated[
@@ -73,6 +77,9 @@ def attack(
     only: Annotated[list[str] | None, typer.Option("--case", help="Only this case; may be repeated.")] = None,
     family: _FamilyOption = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds that may be spent on waiting for a token to expire.")] = 0,
+    remove_key: Annotated[
+        bool, typer.Option(help="Take the issuer's key away for a while, by the fault agent, if [break] allows it.")
+    ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write the outcome there as JUnit XML.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
@@ -90,7 +97,8 @@ def attack(
     if junit is not None:
         junit.touch()  # better now than after the work
     with live() as tick:
-        assault = asyncio.run(attack_target(loaded, chosen, tick, wait))
+        removing = _removing(loaded) if remove_key else None
+        assault = asyncio.run(attack_target(loaded, chosen, tick, wait, removing))
     if junit is not None:
         junit.write_bytes(to_junit(assault, target))
     if json:
@@ -100,6 +108,18 @@ def attack(
     if not assault.ran:
         raise BadInputError(f"nothing of what was asked for was run: {assault.why_not}")
     return 0 if assault.held else 1
+
+
+def _removing(target: "Target") -> "Callable[[], HeldFault]":
+    """Takes the key that signs out of the set, under a lease. Raises BadInputError, MissingPartError."""
+    from jwtdrill.faults.client import FaultClient
+
+    fault = "keys.rotate_without_overlap"
+    if not target.break_.allows(fault):
+        raise BadInputError(f'{target.path}: --remove-key: add "{fault}" to faults under [break], if that is wanted')
+    agent = FaultClient.of(target)
+    agent.check(fault, {})
+    return lambda: agent.begin(fault, {})
 
 
 def _chosen(only: list[str] | None, families: list[str] | None) -> "list[Case]":

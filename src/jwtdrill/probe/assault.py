@@ -1,6 +1,7 @@
 """From a target file to an attack: which grounds there are."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import httpx
 
@@ -29,6 +30,7 @@ from jwtdrill.probe.grounds import (
 from jwtdrill.probe.presenter import presenter_of
 from jwtdrill.probe.sending import send
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
+from jwtdrill.target.documents import fetch, max_age
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import Case
@@ -37,7 +39,11 @@ _TIMEOUT = 10.0
 
 
 async def attack_target(
-    target: Target, cases: Sequence[Case], tick: Callable[[str], None], wait: float = 0.0
+    target: Target,
+    cases: Sequence[Case],
+    tick: Callable[[str], None],
+    wait: float = 0.0,
+    remove_key: Callable[[], AbstractContextManager[object]] | None = None,
 ) -> Assault:
     """Attack everything that the target file names. Raises BadInputError, MissingPartError before anything is sent."""
     endpoints = discover(target)
@@ -46,7 +52,9 @@ async def attack_target(
         found = _Grounds(target, endpoints, client, allowance)
         await found.first_token()
         grounds = found.all()
-        return await attack(Plan(grounds, cases, target.limits.rate, allowance, wait), client, tick)
+        lasts = max_age(fetch(endpoints.jwks, tls_context(target)).headers)
+        plan = Plan(grounds, cases, target.limits.rate, allowance, wait, lasts, remove_key)
+        return await attack(plan, client, tick)
 
 
 class _Grounds:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -135,7 +136,8 @@ class Assault:
 @dataclass
 class Plan:
     """What to send where. rate: requests/s at most; asks: at most so many of the token endpoint; wait: seconds that may
-    be spent on a token's expiry.
+    be spent on a token's expiry, or its key's. keys_last: seconds that the key set may be cached. remove_key:
+    takes the key that signs out of the set for as long as it is entered; None where that is not to be done.
     """
 
     grounds: Sequence[Ground]
@@ -143,6 +145,8 @@ class Plan:
     rate: float
     asks: Allowance
     wait: float = 0.0
+    keys_last: float = 0.0
+    remove_key: Callable[[], AbstractContextManager[object]] | None = None
 
 
 async def attack(plan: Plan, client: httpx.AsyncClient, tick: Callable[[str], None] = lambda _: None) -> Assault:
@@ -185,7 +189,7 @@ class _Siege:
 
     async def run(self) -> list[Attempt]:
         cases = [case for case in self._plan.cases if self._ground.takes(case) and case not in _FIRST]
-        why = await self._refuses_good() or await self._asks_for_nothing()
+        why = await self._refuses_good_for_long() or await self._asks_for_nothing()
         if why and self._ground.optional and self._last is Verdict.ERRORED:
             return [self._skipped(case, Outcome.NOT_RUN, f"not to be had for such tokens: {why}") for case in cases]
         if why:
@@ -208,6 +212,13 @@ class _Siege:
             self._proved.append(attempt)
             return ""
         return f"a good token is not accepted ({attempt.note}), so that a refusal says nothing"
+
+    async def _refuses_good_for_long(self) -> str:
+        """The same, with time for verifiers to learn of the keys that we have had changed."""
+        until = time.monotonic() + (self._plan.wait if self._plan.remove_key is not None else 0)
+        while (why := await self._refuses_good()) and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(_REVOCATION_LOOK)
+        return why
 
     async def _asks_for_nothing(self) -> str:
         if not self._ground.takes(_NO_TOKEN):
@@ -270,6 +281,28 @@ class _Siege:
             taken = await self._ground.revoke(token)
             if taken.verdict is not Verdict.ACCEPTED:
                 return self._skipped(case, Outcome.NOT_RUN, f"the issuer does not revoke it ({taken.remark})")
+        if case.history is History.KEY_REMOVED:
+            return await self._without_its_key(case, material, token, request)
+        return await self._everywhere(case, material, token, request)
+
+    async def _without_its_key(self, case: Case, material: Material, token: str, request: Request) -> Attempt:
+        if self._plan.remove_key is None:
+            why = "say --remove-key, where the target file lets keys.rotate_without_overlap be broken"
+            return self._skipped(case, Outcome.NOT_RUN, why)
+        if self._plan.wait < self._plan.keys_last + _REVOCATION:
+            seconds = self._plan.keys_last + _REVOCATION
+            return self._skipped(case, Outcome.NOT_RUN, f"takes up to {seconds:.0f} s: say --wait {seconds:.0f}")
+        held = self._plan.remove_key()
+        await asyncio.to_thread(held.__enter__)
+        try:
+            attempt = await self._everywhere(case, material, token, request)
+        finally:
+            await asyncio.to_thread(held.__exit__, None, None, None)
+        await self._refuses_good_for_long()
+        return attempt
+
+    async def _everywhere(self, case: Case, material: Material, token: str, request: Request) -> Attempt:
+        """The same token again, at every node."""
         began = time.monotonic()
         for number in range(1 + len(self._ground.elsewhere(request))):
 
@@ -289,7 +322,8 @@ class _Siege:
         while True:
             request = again()
             response = await self._send(request)
-            late = case.history is not History.REVOKED or time.monotonic() - began >= _REVOCATION
+            patience = {History.REVOKED: _REVOCATION, History.KEY_REMOVED: self._plan.wait}.get(case.history, 0.0)
+            late = time.monotonic() - began >= patience
             if late or self._ground.judge(response).verdict is not Verdict.ACCEPTED:
                 return request, response
             await asyncio.sleep(_REVOCATION_LOOK)

@@ -66,6 +66,7 @@ class History(StrEnum):
     NONE = "none"
     USED = "used"
     REVOKED = "revoked"
+    KEY_REMOVED = "key_removed"
     EXPIRED = "expired"  # waited out, so that a remembered verdict shows
 
 

@@ -44,6 +44,17 @@ CASES = (
         settled_by="known_revoked",
     ),
     Case(
+        "key_removed",
+        "lifecycle",
+        "a token that was accepted, whose key is in the issuer's set no more",
+        "RFC 7517 section 5, RFC 8725 section 3.8",
+        genuine,
+        Reason.UNKNOWN_KID,
+        Severity.HIGH,
+        TOKENS,
+        history=History.KEY_REMOVED,
+    ),
+    Case(
         "expired_since",
         "lifecycle",
         "a token that was accepted, and has expired since",
