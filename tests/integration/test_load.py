@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 def served(lab: Commands) -> dict[str, float]:
     """Answers by status that the verifiers counted themselves, canary and others excluded by difference."""
     counts: dict[str, float] = {}
-    for resource in load_target(str(lab.target)).resource:
+    for resource in load_target(str(lab.target)).resources_for(None):
         base = resource.url.removesuffix("/orders")
         for line in httpx.get(f"{base}/metrics").text.splitlines():
             found = re.match(r'jwt_protected_requests_total\{.*code="(\d+)".*\} (\S+)', line)
@@ -72,7 +72,7 @@ def test_a_verifier_that_lets_bad_tokens_in_fails_the_run(lab: Commands, tmp_pat
     text = lab.target.read_text()
     issuer = load_target(str(lab.target)).issuer.url
     target = lab.folder / "open.toml"
-    target.write_text(re.sub(r'url = "[^"]*/orders"', f'url = "{issuer}/metrics"', text))
+    target.write_text(re.sub(r'url = "http:[^"]*/orders"', f'url = "{issuer}/metrics"', text))
     done = lab.run(
         *("locust", "-f", "loadtests/verification.py", "--headless", "--target", target, "--metrics-port", "0"),
         *("-u", "2", "-r", "2", "-t", "3s", "--cases", "valid=1,expired=1"),
