@@ -102,7 +102,7 @@ audience = "x"
 """)
     done = commands.run(
         *("locust", "-f", "loadtests/issuance.py", "--headless", "--only-summary", "--metrics-port", "0"),
-        *("--target", path, "-u", "160", "-r", "160", "-t", "4s", "--throughput", "1", "JwtBearerIssuance"),
+        *("--target", path, "-u", "160", "-r", "160", "-t", "10s", "--throughput", "1", "JwtBearerIssuance"),
         *(("--processes", "2") if processes == 2 else ()),
     )
     assert done.returncode in (0, 3), done.stdout + done.stderr

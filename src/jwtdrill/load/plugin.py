@@ -160,13 +160,13 @@ def _add_options(parser: LocustArgumentParser) -> None:
 @_on(events.init)
 def _init(environment: Environment, runner: Runner, **_: Any) -> None:
     environment.stop_timeout = environment.stop_timeout or _DRAIN_SECONDS
-    _leave_out_impossible(environment)
-    if isinstance(runner, MasterRunner):
+    if isinstance(runner, MasterRunner):  # before anything that takes time: workers say at once who they are
         _state.master = Master(runner)
     elif isinstance(runner, WorkerRunner):
         _state.worker = Worker(runner, _take_share)
         # Last come, first called: the master has our results before Locust tells it that we quit.
         _on(environment.events.quitting)(_worker_quits)
+    _leave_out_impossible(environment)
     port = getattr(environment.parsed_options, "metrics_port", 0)
     if port and not isinstance(runner, WorkerRunner):
         collector = ScoreboardCollector(_board, _fitness, lambda: runner.user_count)
