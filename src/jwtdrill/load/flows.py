@@ -22,7 +22,6 @@ from jwtdrill.flows.sts import AssumeRole
 from jwtdrill.flows.token import ASSERTION_LIFETIME, JWT_BEARER, Grant
 from jwtdrill.flows.token_exchange import JWT, TOKEN_EXCHANGE, Broker, TokenExchange
 from jwtdrill.load import plugin
-from jwtdrill.load.roster import Roster
 from jwtdrill.load.run import Run
 from jwtdrill.load.users import Client, TokenHolder
 from jwtdrill.load.verdict import VALID
@@ -154,7 +153,7 @@ class Refresher(Client):
     @classmethod
     def impossible(cls, run: Run) -> str:
         """By an assertion's grant only where the issuer offers it."""
-        clients = Roster(run.target, cls.suits).clients
+        clients = cls.roster(run).clients
         if clients and all(client.refresh_token is None for client in clients) and not run.endpoints.offers(JWT_BEARER):
             return f"the issuer's metadata does not offer the grant {JWT_BEARER}, and no client has a refresh_token"
         return super().impossible(run)
@@ -163,7 +162,7 @@ class Refresher(Client):
     def rehearse(cls, run: Run) -> None:
         """The given refresh tokens too."""
         super().rehearse(run)
-        for client in Roster(run.target, cls.suits).clients:
+        for client in cls.roster(run).clients:
             if client.refresh_token is not None:
                 run.target.read_token(client.numbered(client.count).refresh_token or client.refresh_token)
 

@@ -17,6 +17,7 @@ from jwtdrill.flows.call import Call
 from jwtdrill.flows.token import ClientIdentity, signer_of
 from jwtdrill.load.arrivals import Rate, Spacing
 from jwtdrill.load.fitness import Fitness
+from jwtdrill.load.roster import Roster
 from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
 from jwtdrill.target.load import load_target, tls_context
@@ -77,6 +78,7 @@ class Run:
     fitness: Fitness = field(default_factory=Fitness)
     tokens_asked: int = 0
     corpus: list[Case] | None = None
+    rosters: dict[str, Roster] = field(default_factory=dict)  # of each kind of simulated client
     ready: tuple[str, float] = ("", 0.0)  # the token, and when it is to be read again
     looking: int = 0  # clients that look again and again whether a revoked token is refused
     others: dict[str, Endpoints] = field(default_factory=dict)  # of issuers beside the target file's

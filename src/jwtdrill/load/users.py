@@ -63,9 +63,17 @@ class Client(FastHttpUser):
         return not client.dpop
 
     @classmethod
+    def roster(cls, run: Run) -> Roster:
+        """The clients of the target file that it can be; made once, for thousands draw from it."""
+        found = run.rosters.get(cls.__name__)
+        if found is None:
+            found = run.rosters[cls.__name__] = Roster(run.target, cls.suits)
+        return found
+
+    @classmethod
     def impossible(cls, run: Run) -> str:
         """Why such a client cannot do its work against this target; empty when it can."""
-        clients = Roster(run.target, cls.suits).clients
+        clients = cls.roster(run).clients
         if not clients:
             return cls.wanted
         elsewhere = any(client.issuer is not None for client in clients)
@@ -78,7 +86,7 @@ class Client(FastHttpUser):
         """Read whatever it will need, before any load. Raises BadInputError."""
         if run.bears_ready:
             run.ready_token()
-        for client in Roster(run.target, cls.suits).clients:
+        for client in cls.roster(run).clients:
             for number in sorted({1, client.count}):  # of many the first and the last, for reading takes its time
                 run.identity(client.numbered(number))
             run.target.require_files(client)
@@ -91,7 +99,7 @@ class Client(FastHttpUser):
     @cached_property
     def identity(self) -> ClientIdentity:
         """Which client of the target file it is."""
-        roster = Roster(self.shared.target, self.suits)
+        roster = self.roster(self.shared)
         return plugin.identity(roster.client(self.number), roster.size)
 
     @cached_property
@@ -246,7 +254,7 @@ class TokenHolder(Client):
     @classmethod
     def impossible(cls, run: Run) -> str:
         """Without a resource that its client can call there is nothing to do. A ready token does for a client."""
-        clients = (None,) if run.bears_ready else Roster(run.target, cls.suits).clients
+        clients = (None,) if run.bears_ready else cls.roster(run).clients
         if cls.calls_resources and any(not run.target.resources_for(client) for client in clients):
             return "there is no [[resource]] that its client can call (those with mtls want a certificate)"
         return "" if run.bears_ready and cls.calls_resources else super().impossible(run)

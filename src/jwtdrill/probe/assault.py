@@ -30,12 +30,14 @@ from jwtdrill.probe.grounds import (
 from jwtdrill.probe.presenter import presenter_of
 from jwtdrill.probe.sending import send
 from jwtdrill.target.discovery import Endpoints, discover, require_keys
-from jwtdrill.target.documents import fetch, max_age
+from jwtdrill.target.documents import fetch
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Client, Target
 from jwtdrill.tokens.cases import Case
+from jwtdrill.verify.fetch import max_age_of
 
 _TIMEOUT = 10.0
+_UNSAID = 300.0  # seconds that verifiers cache a key set which does not say for how long
 
 
 async def attack_target(
@@ -52,8 +54,10 @@ async def attack_target(
         found = _Grounds(target, endpoints, client, allowance)
         await found.first_token()
         grounds = found.all()
-        lasts = max_age(fetch(endpoints.jwks, tls_context(target)).headers)
-        plan = Plan(grounds, cases, target.limits.rate, allowance, wait, lasts, remove_key)
+        plan = Plan(grounds, cases, target.limits.rate, allowance, wait, remove_key=remove_key)
+        if remove_key is not None:
+            lasts = max_age_of(fetch(endpoints.jwks, tls_context(target)).headers)
+            plan.keys_last = _UNSAID if lasts is None else lasts
         return await attack(plan, client, tick)
 
 

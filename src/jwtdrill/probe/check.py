@@ -38,7 +38,7 @@ from jwtdrill.probe.items import (
     revocation_item,
     unknown,
 )
-from jwtdrill.probe.sending import send
+from jwtdrill.probe.sending import send, send_proved
 from jwtdrill.probe.watched import watched_items
 from jwtdrill.target.discovery import Endpoints, discover, metadata
 from jwtdrill.target.documents import Document, fetch
@@ -278,13 +278,9 @@ class _Bearer:
 
 async def _called(client: httpx.AsyncClient, call: Call, bearer: _Bearer) -> Response:
     """What the resource says to a good token, with a proof where it is bound to a key."""
-    request, prover = call.request(bearer.token), bearer.prover
-    if prover is None:
-        return await send(client, request)
-    response = await send(client, prover.proved(request, bearer.token))
-    if prover.wants_again(request.url, response):
-        response = await send(client, prover.proved(request, bearer.token))
-    return response
+    if bearer.prover is None:
+        return await send(client, call.request(bearer.token))
+    return await send_proved(client, bearer.prover, lambda: call.request(bearer.token), bearer.token)
 
 
 def _referred(target: Target) -> list[Item]:

@@ -10,7 +10,7 @@ from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.flows.exchange import Response
 from jwtdrill.flows.proof import Prover
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity
-from jwtdrill.probe.sending import send
+from jwtdrill.probe.sending import send, send_proved
 from jwtdrill.target.discovery import Endpoints, discover
 from jwtdrill.target.load import tls_context
 from jwtdrill.target.model import Target
@@ -87,14 +87,10 @@ class TokenSource:
         return grant.token, grant.lifetime / 2
 
     async def _answer(self, client: httpx.AsyncClient, flow: ClientCredentials) -> Response:
-        """What the token endpoint says; asked again where it wants a nonce (RFC 9449 section 8)."""
+        """What the token endpoint says."""
         if self._prover is None:
             return await send(client, flow.request())
-        response = await send(client, self._prover.proved(flow.request()))
-        if self._prover.wants_again(flow.identity.endpoint, response):
-            response = await send(client, self._prover.proved(flow.request()))
-            self._prover.wants_again(flow.identity.endpoint, response)
-        return response
+        return await send_proved(client, self._prover, flow.request)
 
 
 def genuine_token(target: Target) -> str:

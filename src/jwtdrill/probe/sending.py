@@ -2,11 +2,13 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 
 import httpx
 
 from jwtdrill.flows.exchange import HUNG_UP, Request, Response
+from jwtdrill.flows.proof import Prover
 
 MOST_BODY_BYTES = 1024 * 1024
 _LONGEST = 30.0  # seconds for all of an answer
@@ -42,6 +44,18 @@ async def send(client: httpx.AsyncClient, request: Request) -> Response:
         return Response(0, error=_CERTIFICATE_ALERT if _is_alert(error) else type(error).__name__)
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Response(answer.status_code, headers, bytes(body[:MOST_BODY_BYTES]))
+
+
+async def send_proved(
+    client: httpx.AsyncClient, prover: Prover, build: Callable[[], Request], token: str | None = None
+) -> Response:
+    """The same for a request with a proof; built and sent again where the server wants a nonce (RFC 9449 section 8)."""
+    request = build()
+    response = await send(client, prover.proved(request, token))
+    if prover.wants_again(request.url, response):
+        response = await send(client, prover.proved(build(), token))
+        prover.wants_again(request.url, response)
+    return response
 
 
 def _is_alert(error: BaseException | None) -> bool:

@@ -1,7 +1,6 @@
 """Fetches small public documents from servers that may be anything: bounded in size and time, clear about trouble."""
 
 import json
-import re
 import socket
 import ssl
 import time
@@ -17,7 +16,6 @@ from jwtdrill.errors import BadInputError, MissingPartError
 _TIMEOUT = 10.0  # seconds to connect, and between two pieces
 _LONGEST = 20.0  # seconds for all of it
 MOST_BYTES = 1024 * 1024
-_UNSAID = 300.0  # seconds that verifiers cache a key set which does not say for how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,6 @@ def fetch(url: str, tls: ssl.SSLContext) -> Document:
         raise BadInputError(f"{url}: answers with a redirect to {place}: name where the document really is")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Document(url, response.status_code, headers, bytes(body), time.time(), time.monotonic() - began)
-
-
-def max_age(headers: Mapping[str, str]) -> float:
-    """Seconds for which it may be cached, by its headers; five minutes where they do not say."""
-    found = re.search(r"max-age=(\d{1,9})", headers.get("cache-control", ""))
-    return float(found[1]) if found else _UNSAID
 
 
 def trouble(error: BaseException, url: str) -> str:

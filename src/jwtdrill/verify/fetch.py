@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -67,7 +68,7 @@ async def _fetch(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:
         raise FetchError(type(error).__name__) from None
 
 
-def max_age_of(headers: httpx.Headers) -> float | None:
+def max_age_of(headers: Mapping[str, str]) -> float | None:
     """Seconds of freshness left by Cache-Control and Age; 0 for no-store and no-cache; None if unsaid."""
     control = headers.get("cache-control", "")
     if _NO_STORE.search(control):
