@@ -1,5 +1,6 @@
 """Starts and stops labs from another process: the one that stays, and the one that a game day owns."""
 
+import errno
 import json
 import os
 import shutil
@@ -82,11 +83,17 @@ def lab_up(options: LabOptions, say: Say) -> Path:
         raise BadInputError(_RUNNING)
     _clear(folder)  # what a killed lab left behind
     try:
-        folder.mkdir(mode=0o700, parents=True)  # of two that start at once, one alone can make it
-        (folder / _MARKER).write_bytes(TypeAdapter(_Starter).dump_json(_Starter.this_process()))
-    except FileExistsError:
-        raise BadInputError(_RUNNING) from None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        (fresh / _MARKER).write_bytes(TypeAdapter(_Starter).dump_json(_Starter.this_process()))
     except OSError as error:
+        raise BadInputError(f"{folder}: the lab's folder cannot be made: {error.strerror}") from None
+    try:
+        fresh.rename(folder)  # with its mark from the first moment: of two that start at once, one alone can
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise BadInputError(_RUNNING) from None
         raise BadInputError(f"{folder}: the lab's folder cannot be made: {error.strerror}") from None
     try:
         daemon = _Daemon(DaemonOptions(str(folder), options, tied=False))

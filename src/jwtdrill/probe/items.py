@@ -13,7 +13,7 @@ from typing import Any
 from jwtdrill.probe.certificates import Certificate
 from jwtdrill.target.documents import Document
 from jwtdrill.target.model import Target
-from jwtdrill.tokens.reading import claims_of, json_object, kid_of, numeric_date
+from jwtdrill.tokens.reading import claims_of, json_object, kid_of, media_type, numeric_date
 
 _LEAST_DAYS = 14
 _MOST_SKEW = 2.0  # seconds
@@ -167,7 +167,7 @@ def claims_items(token: str, target: Target, kids: set[str]) -> list[Item]:
     declared = any("at+jwt" in (typ.lower() for typ in resource.types) for resource in target.resource)
     wanted = ("iss", "sub", "aud", "exp", "iat", "jti", *(("client_id",) if declared else ()))
     lacking = [claim for claim in wanted if claim not in claims]
-    typ = str((json_object(token.partition(".")[0]) or {}).get("typ", "")).lower().removeprefix("application/")
+    typ = media_type(str((json_object(token.partition(".")[0]) or {}).get("typ", "")))
     profile = either(
         typ == "at+jwt",
         "token type",

@@ -27,10 +27,11 @@ _UNPRIVILEGED = 1024
 _PORTS = 12_000
 _TRIES = 50
 _DICE = random.SystemRandom()
+_given: set[int] = set()  # of eleven drawn from 12,000, in one lab of two hundred two would be the same
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on.
+    """A TCP port on loopback that nobody listens on, and that this process was not given before.
 
     Below those that the system gives to outgoing connections: one of these could take it before we do, or while a fault
     keeps it closed.
@@ -38,10 +39,11 @@ def free_port() -> int:
     lowest = _lowest_outgoing()
     choices = range(max(_UNPRIVILEGED, lowest - _PORTS), lowest)
     tries = _DICE.sample(choices, min(_TRIES, len(choices)))
-    for port in (*tries, 0):  # 0: whichever the system gives
+    for port in (*(port for port in tries if port not in _given), 0):  # 0: whichever the system gives
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found: int = probe.getsockname()[1]
+            _given.add(found)
             return found
     raise MissingPartError("no port on 127.0.0.1 is free")
 

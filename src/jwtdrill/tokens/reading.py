@@ -18,6 +18,11 @@ def claims_of(token: str) -> dict[str, Any] | None:
     return json_object(token.split(".", 2)[1]) if token.count(".") == 2 else None
 
 
+def media_type(typ: str) -> str:
+    """A header's typ in the short form in which types are compared (RFC 7515 section 4.1.9)."""
+    return typ.lower().removeprefix("application/")
+
+
 def numeric_date(value: object) -> float | None:
     """The seconds of a NumericDate (RFC 7519 section 2); None for what is none, and from where floats are not exact."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _EXACT:

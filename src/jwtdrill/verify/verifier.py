@@ -18,7 +18,7 @@ import jwt
 
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.reasons import Reason
-from jwtdrill.tokens.reading import json_object
+from jwtdrill.tokens.reading import json_object, media_type
 from jwtdrill.verify.cache import JwksCache
 from jwtdrill.verify.decisions import Decision, DecisionCache
 from jwtdrill.verify.errors import VerificationError
@@ -33,7 +33,8 @@ _WAIT_MARGIN = 1.0  # seconds beyond the fetch's own timeout, for the thread to 
 @dataclass(frozen=True, slots=True)
 class VerifierPolicy:
     """What a token must be. `leeway`: seconds of clock difference forgiven; `max_bytes`: of the compact form;
-    `scope`: that it must carry; `types`: of the header in lower case, an empty one for none (RFC 8725 section 3.11).
+    `scope`: that it must carry; `types`: of the header in lower case, without `application/`, which it may have or not
+    (RFC 7515 section 4.1.9), an empty one for none (RFC 8725 section 3.11).
     """
 
     issuer: str
@@ -43,7 +44,7 @@ class VerifierPolicy:
     max_bytes: int = 16 * 1024
     required: tuple[str, ...] = ("iss", "aud", "exp", "iat", "sub")
     scope: str | None = None
-    types: tuple[str, ...] = ("at+jwt", "application/at+jwt", "jwt", "")
+    types: tuple[str, ...] = ("at+jwt", "jwt", "")
 
     def __post_init__(self) -> None:
         wrong = [name for name in self.algorithms if name not in ASYMMETRIC_ALGORITHMS]
@@ -264,7 +265,7 @@ def _header(segment: str) -> tuple[str | None, str, str]:
     kid, alg, typ = header.get("kid"), header.get("alg"), header.get("typ", "")
     if not isinstance(kid, str | None) or not isinstance(alg, str) or not isinstance(typ, str):
         raise VerificationError(Reason.MALFORMED, "alg, kid and typ must be strings")
-    return kid, alg, typ.lower()
+    return kid, alg, media_type(typ)
 
 
 def _seconds(claims: Claims, name: str) -> float:

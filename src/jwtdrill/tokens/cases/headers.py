@@ -201,7 +201,7 @@ CASES = (
         "an issuer of the attacker's, with metadata and keys as any issuer has them",
         "RFC 7519 section 4.1.1, RFC 8725 section 3.8",
         _of_our_issuer,
-        Reason.WRONG_ISSUER,
+        Reason.UNKNOWN_KID,
         Severity.CRITICAL,
         TOKENS,
     ),

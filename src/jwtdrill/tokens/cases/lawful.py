@@ -1,7 +1,6 @@
 """Good tokens in their lawful varieties: a verifier that refuses one of these refuses a user."""
 
 import json
-from collections.abc import Iterable
 
 from jwtdrill.tokens.cases.case import (
     ANY,
@@ -27,6 +26,7 @@ from jwtdrill.tokens.cases.crafting import (
     with_claims,
     with_header,
 )
+from jwtdrill.tokens.reading import media_type
 
 
 def _without_kid(material: Material) -> str:
@@ -35,14 +35,9 @@ def _without_kid(material: Material) -> str:
     return with_header(kid=DROP)(material)
 
 
-def _short(types: Iterable[str]) -> set[str]:
-    """Media types as RFC 7515 section 4.1.9 lets them be written."""
-    return {typ.removeprefix("application/") for typ in types}
-
-
 def _of_type(typ: str) -> Forge:
     def forge(material: Material) -> str:
-        if material.types and typ.lower().removeprefix("application/") not in _short(material.types):
+        if material.types and media_type(typ) not in {media_type(own) for own in material.types}:
             raise NotApplicableError(f"the resource declares other types than {typ}")
         return with_header(typ=typ)(material)
 
