@@ -6,7 +6,7 @@
 #   make slow      the slow tests
 #   make lint      ruff and mypy alone
 #   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
-#   make build     write alerts/ and dashboards/ anew from the catalogue
+#   make build     write alerts/, dashboards/ and docs/catalog.md anew from the catalogue
 #   make bench     benchmarks as ratios to a reference in the same run
 #   make constraints   pin the dependencies anew
 
@@ -40,6 +40,7 @@ lint: $(STAMP)
 
 build: $(STAMP)
 	$(BIN)/jwtdrill build
+	$(BIN)/jwtdrill catalog --markdown > docs/catalog.md.new && mv docs/catalog.md.new docs/catalog.md
 
 bench: PACKAGES += wrk
 bench: $(STAMP) $(SYSTEM)

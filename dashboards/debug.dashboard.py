@@ -118,6 +118,45 @@ dashboard = Board(
                 ],
             ),
             p.Band(
+                "Misuse and introspection",
+                [
+                    p.timeseries(
+                        "Replays",
+                        "Tokens refused per second because they came before, by audience and key (M7, F4).",
+                        [
+                            p.query(
+                                p.rate(metrics.VERIFICATION, "audience, kid", 'reason="replayed"'),
+                                "{{audience}} {{kid}}",
+                            )
+                        ],
+                        "reqps",
+                        low=0,
+                    ),
+                    p.timeseries(
+                        "Excess scope and leak suspicions",
+                        "Tokens with more scope than is allowed (F6), and from abnormally many addresses (M9, F7).",
+                        [
+                            p.query(p.rate(metrics.TOKEN_EXCESS_SCOPE, "issuer"), "excess scope {{issuer}}"),
+                            p.query(p.rate(metrics.TOKEN_LEAK_SUSPICION, "issuer"), "leak {{issuer}}"),
+                            p.query(p.rate(metrics.REVOKED_KEY_ACCEPTED, "issuer"), "revoked key {{issuer}}"),
+                        ],
+                        "reqps",
+                        low=0,
+                    ),
+                    p.timeseries(
+                        "Introspection latency",
+                        "Median and 95th percentile (M10, F13).",
+                        [
+                            p.query(p.quantile(0.5, metrics.INTROSPECTION_DURATION), "p50"),
+                            p.query(p.quantile(0.95, metrics.INTROSPECTION_DURATION), "p95"),
+                        ],
+                        "s",
+                        low=0,
+                        thresholds=p.steps(("green", None), ("red", 0.5)),
+                    ),
+                ],
+            ),
+            p.Band(
                 "Harness",
                 [
                     p.timeseries(

@@ -6,6 +6,7 @@ from jwtdrill.catalog import metrics
 from jwtdrill.observe import panels as p
 from jwtdrill.observe.finish import Board
 from jwtdrill.observe.indicators import EVENTS_ALL, EVENTS_BAD, SUCCESS
+from jwtdrill.observe.rules import BUDGET_REMAINING
 
 VERIFICATION = f'{{objective="verification", {p.SELECTOR}}}'
 KEYS = metrics.SIGNING_KEY_INFO.name
@@ -59,6 +60,29 @@ dashboard = Board(
                     ),
                 ],
                 height=5,
+            ),
+            p.Band(
+                "Budgets and holes",
+                [
+                    p.timeseries(
+                        "Error budget left",
+                        "What is left of each objective's budget over its period; below zero it is overspent.",
+                        [p.query(f"min by (objective) ({BUDGET_REMAINING}{{{p.SELECTOR}}})", "{{objective}}")],
+                        "percentunit",
+                        thresholds=p.steps(("red", None), ("green", 0)),
+                    ),
+                    p.stat(
+                        "Bad tokens let in",
+                        "By what the harness sent, and by a key that was revoked, over the time shown (F11).",
+                        f"sum(increase({metrics.REQUESTS.name}"
+                        f'{{expected="rejected", verdict="accepted", {p.ENVIRONMENT}}}[$__range]) or vector(0))\n'
+                        f"+ sum(increase({metrics.REVOKED_KEY_ACCEPTED.name}{{{p.SELECTOR}}}[$__range]) or vector(0))",
+                        "short",
+                        thresholds=p.steps(("green", None), ("red", 1)),
+                        decimals=0,
+                    ),
+                ],
+                widths=(18, 6),
             ),
             p.Band(
                 "Trends",

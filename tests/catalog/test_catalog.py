@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from jwtdrill.catalog.alerts import ALERT_NAMES, BURN_ALERTS, DETECTION_ALERTS, burn_alert
+from jwtdrill.catalog.alerting import DetectionAlert
+from jwtdrill.catalog.alerts import ALERT_NAMES, ALERTS
+from jwtdrill.catalog.burn_alerts import BURN_ALERTS, burn_alert
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
 from jwtdrill.catalog.listing import listing
 from jwtdrill.catalog.metrics import HARNESS_METRICS, METRICS, SERVICE_METRICS, Kind
-from jwtdrill.catalog.objectives import TIERS, Indicator, objectives
+from jwtdrill.catalog.objectives import TIERS, objectives
 from jwtdrill.catalog.reasons import Blame, Reason, reasons_blamed_on
+from jwtdrill.catalog.watching_alerts import WATCHING_ALERTS
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.registry import FAULTS
 from jwtdrill.observe.files import build_dashboards
@@ -49,10 +52,10 @@ def test_every_metric_can_be_exposed_under_its_own_name() -> None:
 
 
 def test_the_bounds_of_latency_objectives_are_bucket_bounds() -> None:
-    duration = next(m for m in METRICS if m.name == "jwt_verification_duration_seconds")
     for objective in objectives():
-        if objective.indicator is Indicator.VERIFICATION_LATENCY:
-            assert objective.threshold in duration.buckets
+        if objective.indicator.is_latency:
+            assert objective.indicator.metric is not None
+            assert objective.threshold in objective.indicator.metric.buckets
 
 
 def test_every_reason_has_one_blame() -> None:
@@ -64,7 +67,18 @@ def test_every_reason_has_one_blame() -> None:
 
 def test_tiers_have_the_factors_of_the_sre_workbook() -> None:
     period = objectives()[0].period
-    assert [round(tier.factor(period), 6) for tier in TIERS] == [14.4, 6, 3, 3, 1]
+    hour = 3600
+    assert [
+        (round(tier.factor(period), 6), tier.long.total_seconds(), tier.short.total_seconds(), tier.severity.value)
+        for tier in TIERS
+    ] == [
+        (14.4, hour, hour / 12, "page"),
+        (6, 6 * hour, hour / 2, "page"),
+        (3, hour, hour / 12, "page"),
+        (3, 24 * hour, 2 * hour, "ticket"),
+        (1, 72 * hour, 6 * hour, "ticket"),
+    ]
+    assert [tier.hold.total_seconds() for tier in TIERS] == [0, 0, 300, 0, 0]
 
 
 def test_a_tier_that_the_objective_can_never_reach_is_refused() -> None:
@@ -113,19 +127,47 @@ def test_failure_modes_name_what_exists() -> None:
         assert set(mode.faults) <= set(FAULTS), mode
         assert set(mode.alerts) <= set(ALERT_NAMES), mode
         assert mode.panel in panels, mode
-        assert mode.drill in drills, mode
+        assert mode.drill is None or mode.drill in drills, mode
+        assert (mode.drill is None) == (mode.faults == ()) or mode.id == "F5", mode
 
 
 def test_every_fault_and_drill_belongs_to_a_failure_mode() -> None:
     assert {fault for mode in FAILURE_MODES for fault in mode.faults} == set(FAULTS)
-    assert {mode.drill for mode in FAILURE_MODES} == {path.stem for path in (ROOT / "chaos").glob("*.yaml")}
+    assert {mode.drill for mode in FAILURE_MODES} - {None} == {path.stem for path in (ROOT / "chaos").glob("*.yaml")}
 
 
 def test_alerts_and_failure_modes_point_at_each_other() -> None:
-    detects = {a.name: set(a.detects) for a in (*BURN_ALERTS, *DETECTION_ALERTS)}
+    detects = {alert.name: set(alert.detects) for alert in ALERTS}
     for mode in FAILURE_MODES:
         for alert in mode.alerts:
             assert mode.id in detects[alert], (mode.id, alert)
+    assert set().union(*detects.values()) == {mode.id for mode in FAILURE_MODES}
+
+
+def test_the_whole_list_of_requirements_is_covered() -> None:
+    """Metrics M1–M10 and failure modes F1–F14; every alert tells of one, or of the watching itself."""
+    served = {requirement for metric in METRICS for requirement in metric.requirements}
+    assert {f"M{number}" for number in range(1, 11)} <= served
+    assert [mode.id for mode in FAILURE_MODES] == [f"F{number}" for number in range(1, 15)]
+    for alert in ALERTS:
+        assert alert.detects or alert in WATCHING_ALERTS, alert.name
+
+
+def test_what_an_alert_silences_is_another_alert_that_names_the_same_issuer_or_environment() -> None:
+    by_name = {alert.name: alert for alert in ALERTS}
+    for alert in ALERTS:
+        assert alert.name not in alert.silences
+        for symptom in alert.silences:
+            assert set(alert.by) & set(by_name[symptom].by) & {"environment", "issuer"}, (alert.name, symptom)
+
+
+def test_every_alert_says_who_is_hurt_and_what_to_type_first() -> None:
+    for alert in ALERTS:
+        assert alert.hurt, alert.name
+        assert not alert.hurt.endswith("."), alert.name
+        assert re.match(r"(jwtdrill|promtool|curl|openssl|timedatectl) ?", alert.first), alert.name
+        if isinstance(alert, DetectionAlert):
+            assert alert.description.endswith("."), alert.name
 
 
 def test_the_listing_holds_everything() -> None:

@@ -23,7 +23,7 @@ def test_shipped_drills_declare_what_the_catalogue_says(name: str) -> None:
     experiment = Experiment.read(find_experiment(name))
     mode = next(mode for mode in FAILURE_MODES if mode.drill == name)
     assert experiment.expected.failure_mode == mode.id
-    assert {alert.name for alert in experiment.expected.alerts} == set(mode.alerts)
+    assert {alert.name for alert in experiment.expected.alerts} <= set(mode.alerts) <= experiment.expected.announced
     assert {fault for fault, _ in experiment.faults()} <= set(mode.faults)
     assert experiment.faults()
 

@@ -11,34 +11,55 @@ import yaml
 from jwtdrill.processes.programs import require_program
 
 STEP = 15  # seconds between scrapes, and between evaluations
+STALE = "stale"
 LABELS = 'environment="staging", issuer="https://i"'
 
 
 @dataclass
 class Counter:
-    """A counter's values, scrape by scrape; None where there is none."""
+    """A counter's values, scrape by scrape; None where there is none, and STALE where a target goes."""
 
     labels: str
-    values: list[float | None] = field(default_factory=list)
+    values: list[float | str | None] = field(default_factory=list)
+
+    @property
+    def last(self) -> float:
+        """The value that it goes on from."""
+        return next((value for value in reversed(self.values) if isinstance(value, float | int)), 0.0)
 
     def then(self, seconds: float, per_second: float) -> "Counter":
         """Go on for so long at that rate."""
-        start = next((value for value in reversed(self.values) if value is not None), 0.0)
+        start = self.last
         for step in range(1, round(seconds / STEP) + 1):
             self.values.append(start + per_second * STEP * step)
         return self
 
     def every(self, seconds: float, gap: float) -> "Counter":
         """Go on for so long with one event each `gap` seconds, the first of them one gap from now."""
-        start = next((value for value in reversed(self.values) if value is not None), 0.0)
+        start = self.last
         for step in range(1, round(seconds / STEP) + 1):
             self.values.append(start + step * STEP // gap)
+        return self
+
+    def jump(self, events: float) -> "Counter":
+        """So many events before the next scrape."""
+        self.values.append(self.last + events)
+        return self
+
+    def set(self, seconds: float, value: float) -> "Counter":
+        """A gauge that has this value for so long."""
+        self.values += [value] * round(seconds / STEP)
         return self
 
     def absent(self, seconds: float) -> "Counter":
         """Not there for so long."""
         self.values += [None] * round(seconds / STEP)
         return self
+
+    def goes(self, seconds: float) -> "Counter":
+        """Its target is gone for so long."""
+        self.values.append(STALE)
+        return self.absent(seconds - STEP)
 
     def reset(self, value: float = 0) -> "Counter":
         """A new process: it begins anew."""
@@ -47,7 +68,7 @@ class Counter:
 
     def text(self) -> str:
         """In promtool's notation, in which absence is an underscore."""
-        return " ".join("_" if value is None else f"{value:.10g}" for value in self.values)
+        return " ".join("_" if v is None else v if isinstance(v, str) else f"{v:.12g}" for v in self.values)
 
 
 def verified(labels: str = LABELS) -> Counter:

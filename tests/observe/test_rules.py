@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from jwtdrill.catalog.objectives import objectives
-from jwtdrill.observe.routes import alertmanager_config
 from jwtdrill.observe.rules import rule_file
 from jwtdrill.observe.timing import TimeScale
 
@@ -27,14 +26,16 @@ def test_an_objective_without_tiers_has_no_rules() -> None:
     assert not [rule for rule in rules if "objective" in rule.get("labels", {}) or "tier" in rule.get("labels", {})]
 
 
-def test_each_faster_tier_inhibits_every_slower_one() -> None:
-    pairs = {
-        (rule["source_matchers"][1], rule["target_matchers"][1])
-        for rule in alertmanager_config(TimeScale())["inhibit_rules"]
-    }
-    assert pairs == {
-        ('tier="14.4x"', 'tier=~"6x|3x-critical|3x|1x"'),
-        ('tier="6x"', 'tier=~"3x-critical|3x|1x"'),
-        ('tier="3x-critical"', 'tier=~"3x|1x"'),
-        ('tier="3x"', 'tier=~"1x"'),
-    }
+def test_an_objective_of_the_users_own_is_chosen_and_judged_by_its_labels() -> None:
+    """Its alert is named after it, and reads the page of its indicator."""
+    own = replace(VERIFICATION, id="partner_api", filter={"audience": "https://partner"}, by=("namespace",))
+    rules = [rule for group in rule_file([VERIFICATION, own], TimeScale())["groups"] for rule in group["rules"]]
+    bad = next(r["expr"] for r in rules if r.get("labels") == {"objective": "partner_api"})
+    assert "sum by (environment, issuer, namespace)" in bad
+    assert 'audience="https://partner"' in bad
+    alerts = [rule for rule in rules if rule.get("alert") == "JwtPartnerApiBudgetBurn"]
+    assert len(alerts) == len(own.burn_tiers)
+    assert alerts[0]["annotations"]["runbook_url"].endswith("/JwtVerificationBudgetBurn.md")
+    assert "namespace {{ $labels.namespace }}" in alerts[0]["annotations"]["summary"]
+    counted = next(r["expr"] for r in rules if r.get("record") == "jwtdrill:jwt_verification:events")
+    assert counted.startswith("sum by (environment, issuer, audience, result, reason, namespace)")

@@ -11,28 +11,88 @@ from dataclasses import dataclass
 class FailureMode:
     """One row of the failure modes F1–F14.
 
-    faults: names as in `faults/`; alerts: that must fire; panel: dashboard and title; drill: file in `chaos/`.
+    alerts: that must fire; panel: dashboard and title; faults: names as in `faults/`; drill: file in `chaos/`, None
+    until there is one.
     """
 
     id: str
     name: str
     cause: str
     signal: str
-    faults: tuple[str, ...]
     alerts: tuple[str, ...]
     panel: tuple[str, str]
-    drill: str
+    faults: tuple[str, ...] = ()
+    drill: str | None = None
 
+
+_REFUSALS = ("oncall", "Refusals by reason")
 
 FAILURE_MODES: tuple[FailureMode, ...] = (
+    FailureMode(
+        id="F1",
+        name="signature failures",
+        cause="a wrong key, or an algorithm taken from the token",
+        signal="refusals for a bad signature or an algorithm that is not allowed, while the canary is accepted",
+        alerts=("JwtSignatureFailures", "JwtTokenMisuseSpike"),
+        panel=_REFUSALS,
+    ),
+    FailureMode(
+        id="F2",
+        name="expired tokens",
+        cause="clients that keep tokens for too long, clocks that drift, lifetimes that are too long",
+        signal="refusals as expired rise; tokens that live for days are seen",
+        alerts=("JwtExpiredTokenStorm", "JwtTokenLifetimeLong"),
+        panel=_REFUSALS,
+    ),
+    FailureMode(
+        id="F3",
+        name="audience mismatch",
+        cause="a client asks for the wrong audience, or sends a token to the wrong service",
+        signal="refusals for a wrong audience",
+        alerts=("JwtAudienceMismatch",),
+        panel=("oncall", "Refusals by issuer and audience"),
+    ),
+    FailureMode(
+        id="F4",
+        name="replay",
+        cause="a stolen token, and a service that does not remember what it has seen",
+        signal="the same token again: refused as replayed, or let in",
+        alerts=("JwtTokenReplay",),
+        panel=("debug", "Replays"),
+    ),
+    FailureMode(
+        id="F5",
+        name="key distribution lag",
+        cause="a verifier's cache of the key set is stale",
+        signal="unknown-kid refusals at some verifiers and not at others; the age of the keys on hand rises",
+        alerts=("JwtKeySetStale", "JwtVerificationBudgetBurn"),
+        panel=("oncall", "Age of the keys on hand"),
+        faults=("jwks.stale",),
+    ),
+    FailureMode(
+        id="F6",
+        name="over-privileged tokens",
+        cause="broad scopes are granted, or a policy has changed",
+        signal="tokens that carry more scope than is allowed",
+        alerts=("JwtExcessScope",),
+        panel=("debug", "Excess scope and leak suspicions"),
+    ),
+    FailureMode(
+        id="F7",
+        name="token leakage",
+        cause="tokens in logs, in repositories, in a browser's storage",
+        signal="one token from abnormally many addresses",
+        alerts=("JwtTokenLeakSuspicion",),
+        panel=("debug", "Excess scope and leak suspicions"),
+    ),
     FailureMode(
         id="F8",
         name="rotation without overlap",
         cause="the old key is dropped from the key set while tokens that it signed are still in use",
         signal="unknown-kid failures at every verifier at once, and the canary fails with them",
+        alerts=("JwtRotationBroken", "JwtVerificationBudgetBurn"),
+        panel=_REFUSALS,
         faults=("keys.rotate_without_overlap", "jwks.missing_newest_key"),
-        alerts=("JwtVerificationBudgetBurn",),
-        panel=("oncall", "Refusals by reason"),
         drill="rotation_without_overlap",
     ),
     FailureMode(
@@ -40,9 +100,9 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         name="clock skew",
         cause="the clock of a verifier or of the issuer has drifted",
         signal="good tokens are refused as not yet valid or expired; the clock offset falls below zero",
-        faults=("clock.skew",),
         alerts=("JwtVerificationBudgetBurn", "JwtClockOffset"),
         panel=("oncall", "Clock offset"),
+        faults=("clock.skew",),
         drill="clock_skew",
     ),
     FailureMode(
@@ -50,16 +110,41 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         name="JWKS outage",
         cause="the key set endpoint is down, slow, or serves garbage",
         signal="fetch errors, then key_unavailable once the keys on hand are too old",
-        faults=(
-            "jwks.refused",
-            "jwks.status",
-            "jwks.latency",
-            "jwks.hang",
-            "jwks.garbage",
-            "jwks.stale",
-        ),
         alerts=("JwtJwksFetchFailing", "JwtVerificationBudgetBurn"),
         panel=("oncall", "JWKS fetches"),
+        faults=("jwks.refused", "jwks.status", "jwks.latency", "jwks.hang", "jwks.garbage", "jwks.stale"),
         drill="jwks_outage",
+    ),
+    FailureMode(
+        id="F11",
+        name="issuer key compromise",
+        cause="a signing key is stolen",
+        signal="tokens that the revoked key signed are let in until each cache knows",
+        alerts=("JwtRevokedKeyAccepted", "JwtFalseAccept"),
+        panel=("executive", "Bad tokens let in"),
+    ),
+    FailureMode(
+        id="F12",
+        name="token endpoint slow or down",
+        cause="the issuer is overloaded or broken",
+        signal="issuance errors and latency; fewer tokens than at this hour yesterday",
+        alerts=("JwtIssuanceBudgetBurn", "JwtIssuanceLatencyBudgetBurn", "JwtIssuanceDrop"),
+        panel=("debug", "Token request latency"),
+    ),
+    FailureMode(
+        id="F13",
+        name="introspection slow or down",
+        cause="the issuer is overloaded or broken",
+        signal="introspection errors and latency",
+        alerts=("JwtIntrospectionBudgetBurn", "JwtIntrospectionLatencyBudgetBurn"),
+        panel=("debug", "Introspection latency"),
+    ),
+    FailureMode(
+        id="F14",
+        name="unknown-kid flood",
+        cause="somebody sends tokens with made-up key ids, and verifiers fetch the key set for each",
+        signal="unknown-kid refusals, and more fetches of the key set than its lifetime explains",
+        alerts=("JwtUnknownKidFlood", "JwtJwksFetchStorm", "JwtTokenMisuseSpike"),
+        panel=("oncall", "JWKS fetches"),
     ),
 )

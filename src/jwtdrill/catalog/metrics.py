@@ -37,6 +37,16 @@ class Metric:
         """The series that the rules record of a counter: its events since their last evaluation."""
         return f"jwtdrill:{self.name.removesuffix('_total')}:events"
 
+    def part_events(self, suffix: str) -> str:
+        """The same of a part of a histogram, `_count` or `_bucket`."""
+        return f"jwtdrill:{self.name}{suffix}:events"
+
+
+def bucket(bound: float) -> str:
+    """The matcher of a histogram's bucket: some clients write 1 where others write 1.0."""
+    digits = f"{bound:.12g}".replace(".", "[.]")
+    return f'le=~"{digits}([.]0+)?"' if bound == int(bound) else f'le="{bound:.12g}"'
+
 
 ENVIRONMENT = "environment"  # set by the scrape configuration on every series, never by a service
 
@@ -72,7 +82,7 @@ VERIFICATION_DURATION = Metric(
     "jwt_verification_duration_seconds",
     Kind.HISTOGRAM,
     "Time to verify a token, with any wait for keys.",
-    ("issuer", "alg", "cached"),
+    ("issuer", "alg", "cached", "result"),
     "seconds",
     LATENCY_BUCKETS,
     ("M4",),
@@ -143,15 +153,15 @@ KEY_ROTATION = Metric(
 INTROSPECTION = Metric(
     "jwt_introspection_total",
     Kind.COUNTER,
-    "Introspection requests answered.",
-    ("issuer", "result"),
+    "Introspection requests answered, by result and OAuth error code.",
+    ("issuer", "result", "error"),
     requirements=("M10", "F13"),
 )
 INTROSPECTION_DURATION = Metric(
     "jwt_introspection_duration_seconds",
     Kind.HISTOGRAM,
     "Time to answer an introspection request.",
-    ("issuer", "result"),
+    ("issuer", "result", "error"),
     "seconds",
     LATENCY_BUCKETS,
     ("M10", "F13"),
@@ -219,12 +229,13 @@ REQUEST_DURATION = Metric(
 ARRIVALS_MISSED = Metric("jwtdrill_arrivals_missed_total", Kind.COUNTER, "Requests that could not start in time.")
 USERS = Metric("jwtdrill_users", Kind.GAUGE, "Simulated clients that run.")
 FAULT_ACTIVE = Metric("jwtdrill_fault_active", Kind.GAUGE, "1 while the fault is in force.", ("fault",))
+AT_ISSUER = "token_endpoint"  # as the canary's resource: there it asks for tokens, and sends none
 CANARY = Metric(
     "jwtdrill_canary_total",
     Kind.COUNTER,
-    "Known-good tokens sent to each resource.",
+    "Known-good tokens sent to each resource, and asked of the token endpoint.",
     ("issuer", "resource", "result"),
-    requirements=("M3",),
+    requirements=("M3", "F12"),
 )
 CANARY_DURATION = Metric(
     "jwtdrill_canary_duration_seconds",
@@ -245,7 +256,7 @@ JWKS_AGE = Metric(
 KID_FIRST_SEEN = Metric(
     "jwtdrill_kid_first_seen_timestamp_seconds",
     Kind.GAUGE,
-    "When the canary first saw a published key, Unix time; the most recent 16 keys.",
+    "When the canary first saw a key that was published while it looked, Unix time; 16 keys at most.",
     ("issuer", "kid"),
     "seconds",
     requirements=("F8",),

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, with_config
 
+from jwtdrill.catalog import metrics
+from jwtdrill.catalog.metrics import Metric
 from jwtdrill.errors import BadInputError
 
 
@@ -43,9 +45,25 @@ class Indicator(StrEnum):
         return self in (self.ISSUANCE_LATENCY, self.VERIFICATION_LATENCY, self.INTROSPECTION_LATENCY)
 
     @property
+    def metric(self) -> Metric | None:
+        """What it is read from; None where only the harness can measure it."""
+        return _METRICS.get(self)
+
+    @property
     def needs_ground_truth(self) -> bool:
         """Whether only the harness, who knows what each token should have met with, can measure it."""
-        return self in (self.FALSE_REJECTS, self.ERRORS)
+        return self.metric is None
+
+
+_METRICS = {
+    Indicator.ISSUANCE_SUCCESS: metrics.ISSUANCE,
+    Indicator.ISSUANCE_LATENCY: metrics.ISSUANCE_DURATION,
+    Indicator.VERIFICATION_SUCCESS: metrics.VERIFICATION,
+    Indicator.VERIFICATION_LATENCY: metrics.VERIFICATION_DURATION,
+    Indicator.INTROSPECTION_SUCCESS: metrics.INTROSPECTION,
+    Indicator.INTROSPECTION_LATENCY: metrics.INTROSPECTION_DURATION,
+    Indicator.CANARY_SUCCESS: metrics.CANARY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,10 @@ class BurnTier:
     def factor(self, period: timedelta) -> float:
         """Burn rate at which the tier fires: how many times faster than the budget allows."""
         return self.burn if self.burn is not None else self.spent * (period / self.long)
+
+    def soonest(self, period: timedelta, budget: float) -> timedelta:
+        """When it fires in a total outage at ample traffic, beside scrape and evaluation."""
+        return self.factor(period) * budget * self.long + self.hold
 
 
 # From the fastest to the slowest: each inhibits those after it.
@@ -118,7 +140,9 @@ class Window:
         return BurnTier(self.name, 0.0, self.long, self.short, self.severity, self.hold, self.burn)
 
 
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# Labels that scraping gives to every series; others of a user's own are named in the file's target_labels.
+_TARGET_LABELS = ("job", "instance", "cluster", "namespace", "service", "pod", "region", "zone")
+_OUTCOMES = ("result", "reason", "error", "le")  # tell good events from bad, so that nothing is judged apart by them
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -144,9 +168,8 @@ class Objective:
     window: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (*self.filter, *self.by):
-            if not _LABEL.fullmatch(name):
-                raise ValueError(f"{name!r} is no label's name")
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", self.id):
+            raise ValueError(f"id {self.id!r} must be of small letters, digits, dashes and underscores")
         if not 0 < self.objective < 1:
             raise ValueError(f"objective must lie between 0 and 1, not {self.objective:g}")
         if self.period_days <= 0:
@@ -190,6 +213,11 @@ class Objective:
         return tuple(sorted((*named, *self._own_tiers), key=lambda tier: -tier.factor(self.period)))
 
     @property
+    def soonest(self) -> timedelta:
+        """When the first of its tiers fires in a total outage at ample traffic."""
+        return min(tier.soonest(self.period, self.budget) for tier in self.burn_tiers)
+
+    @property
     def _own_tiers(self) -> tuple[BurnTier, ...]:
         return tuple(window.tier for window in self.window)
 
@@ -198,19 +226,39 @@ class Objective:
 @dataclass(frozen=True)
 class _ObjectivesFile:
     objective: tuple[Objective, ...]
+    target_labels: tuple[str, ...] = ()
 
 
 @cache
 def objectives(path: Path | None = None) -> tuple[Objective, ...]:
     """The objectives of that file, or the package's own. Raises BadInputError with the line that is wrong."""
-    from jwtdrill.toml import load_toml
+    from jwtdrill.toml import line_of, load_toml
 
     path = path or Path(__file__).with_name("slo.toml")
-    found = load_toml(path, _ObjectivesFile).objective
+    file = load_toml(path, _ObjectivesFile)
+    found = file.objective
     if not found:
         raise BadInputError(f"{path}: names no objective: nothing could hold or be violated")
     ids = [objective.id for objective in found]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise BadInputError(f"{path}: objective {', '.join(twice)} is defined twice: give each its own id")
+    for number, objective in enumerate(found):
+        for key, names in (("filter", tuple(objective.filter)), ("by", objective.by)):
+            wrong = [name for name in names if name not in _labels(objective, file.target_labels)]
+            if wrong:
+                raise BadInputError(
+                    f"{path}:{line_of(path.read_text(), ['objective', number, key])}: {key}: {', '.join(wrong)} is no "
+                    f"label to judge by: choose from {', '.join(_labels(objective, file.target_labels)) or 'none'}, or "
+                    "name it in target_labels, if scraping gives it to every series"
+                )
     return found
+
+
+def _labels(objective: Objective, target_labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels that the objective's events can be chosen and judged by."""
+    metric = objective.indicator.metric
+    if metric is None:
+        return ()
+    own = (name for name in metric.labels if name not in (*_OUTCOMES, "issuer"))
+    return (*own, *_TARGET_LABELS, *target_labels)

@@ -53,6 +53,18 @@ _BLAME = {
 }
 
 
+# Refusals that clients in good order do not meet with: of those blamed on the client, all but the ones that follow from
+# a wrong setting (audience, scope, claims) or belong to a protocol (proofs, of which RFC 9449 refuses the first).
+MISUSE = (
+    Reason.ALGORITHM_NOT_ALLOWED,
+    Reason.WRONG_ISSUER,
+    Reason.MALFORMED,
+    Reason.TOO_LARGE,
+    Reason.REPLAYED,
+    Reason.REVOKED,
+)
+
+
 def reasons_blamed_on(blame: Blame) -> tuple[Reason, ...]:
     """The reasons with that blame, in the order of the enumeration."""
     return tuple(reason for reason in Reason if reason.blame is blame)

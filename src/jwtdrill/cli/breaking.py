@@ -28,11 +28,15 @@ def gameday(
     out: Annotated[Path | None, typer.Option(help="Folder for journal and report; gameday-DATE by default.")] = None,
     time_scale: TimeScaleOption = 60,
     without_alerts: Annotated[bool, typer.Option(help="Run without Prometheus; alerts are not judged.")] = False,
+    declare: Annotated[
+        bool, typer.Option(help="Tell Alertmanager which alerts the drills announce, so that these wake nobody.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before breaking what the plan names.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> int:
     """Run drills: hold load, break one thing, see who notices. Ends in a report."""
     from jwtdrill.drill.gameday import Plan, check_out, run_gameday
+    from jwtdrill.drill.session import Watching
     from jwtdrill.lab.control import tied_lab
     from jwtdrill.lab.lab import LabOptions, require_watch_programs
     from jwtdrill.lab.settings import DRILL
@@ -41,20 +45,23 @@ def gameday(
     chosen = [Experiment.read(find_experiment(name)) for name in experiments or shipped_experiments()]
     folder = out or Path(time.strftime("gameday-%Y%m%d-%H%M%S"))
     check_out(folder)
+    watching = Watching(alerts=not without_alerts, declare=declare)
+    if declare and without_alerts:
+        raise BadInputError("--declare and --without-alerts: nobody can be told where there is no Alertmanager")
     with ExitStack() as stack:
         if target is None:
             if not without_alerts:
                 require_watch_programs()
             options = LabOptions(DRILL, time_scale, watch=not without_alerts)
             lab = stack.enter_context(tied_lab(options, say))
-            plan = Plan(chosen, lab.target, folder, not without_alerts, lab.renew_watch)
+            plan = Plan(chosen, lab.target, folder, watching, lab.renew_watch)
         else:
             loaded = load_target(target)
             loaded.refuse_production("a game day")
             _show_plan(chosen, target)
             if not yes and not (sys.stdin.isatty() and typer.confirm("Break this?", err=True)):
                 raise BadInputError("not confirmed: nothing was touched; say --yes to go on without being asked")
-            plan = Plan(chosen, loaded.path, folder, not without_alerts, None)
+            plan = Plan(chosen, loaded.path, folder, watching, None)
         with live() as tick:
             day = run_gameday(plan, say, tick)
     if json:

@@ -35,8 +35,8 @@ def say(text: str) -> None:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout."""
     made = Table(title=title, title_justify="left")
-    for column in columns:
-        made.add_column(column)
+    for place, column in enumerate(columns):
+        made.add_column(column, no_wrap=place == 0)  # what a row is of can be read, and searched for
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))  # plain: [[signer]] is no markup
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(made)

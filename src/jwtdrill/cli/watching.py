@@ -1,5 +1,6 @@
 """Commands under Watch: the catalogue, and what is built from it."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,21 +9,34 @@ import typer
 from jwtdrill.cli.app import WATCH, app, command
 from jwtdrill.cli.loading import TimeScaleOption
 from jwtdrill.cli.output import as_json, fail, say, table
+from jwtdrill.errors import BadInputError
+from jwtdrill.observe.routes import Receivers
+from jwtdrill.observe.rules import RUNBOOKS
+from jwtdrill.target.model import check_url
+
+ObjectivesOption = Annotated[Path | None, typer.Option(help="Objectives file in place of the package's.")]
 
 
 @app.command(rich_help_panel=WATCH)
 @command
-def catalog(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def catalog(
+    objectives: ObjectivesOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/catalog.md.")] = False,
+) -> None:
     """Print metrics, reasons, objectives, alerts and failure modes."""
-    from jwtdrill.catalog.listing import listing
+    from jwtdrill.catalog.listing import cell, listing, to_markdown
+    from jwtdrill.catalog.objectives import objectives as read_objectives
 
-    content = listing()
+    content = listing(read_objectives(objectives))
     if json:
         as_json(content)
-        return
-    for title, records in content.items():
-        columns = list(records[0])
-        table(title, columns, [[_cell(record[name]) for name in columns] for record in records])
+    elif markdown:
+        sys.stdout.write(to_markdown(content))
+    else:
+        for title, records in content.items():
+            columns = list(records[0])
+            table(title, columns, [[cell(record[name]) for name in columns] for record in records])
 
 
 @app.command(rich_help_panel=WATCH)
@@ -30,19 +44,39 @@ def catalog(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
 def build(
     out: Annotated[Path, typer.Option(help="Folder in which alerts/ and dashboards/ lie.")] = Path(),
     time_scale: TimeScaleOption = 1,
-    objectives: Annotated[Path | None, typer.Option(help="Objectives file in place of the package's.")] = None,
-    runbooks: Annotated[str | None, typer.Option(help="URL below which your runbooks are served.")] = None,
+    objectives: ObjectivesOption = None,
+    runbooks: Annotated[str, typer.Option(help="URL below which your runbooks are served.")] = RUNBOOKS,
+    pages: Annotated[
+        Path | None,
+        typer.Option(help="Folder of those runbooks, to see that none is missing; the package's by default."),
+    ] = None,
+    receivers: Annotated[
+        str, typer.Option(help="URL below which ROUTE-SEVERITY takes notifications, such as security-page.")
+    ] = Receivers.url,
+    secrets: Annotated[
+        str, typer.Option(help="Folder in which Alertmanager finds a file ROUTE-SEVERITY with each receiver's token.")
+    ] = Receivers.secrets,
     check: Annotated[bool, typer.Option(help="Only compare; exit code 1 when a file is stale.")] = False,
 ) -> int:
-    """Write Prometheus rules, Alertmanager routes and dashboards, ready to import."""
+    """Write Prometheus rules, the same for the operator, Alertmanager's configuration and dashboards, ready to import.
+
+    Either all files are written or none.
+    """
     from jwtdrill.catalog.objectives import objectives as read_objectives
-    from jwtdrill.observe.files import build_alerts, build_dashboards, stale, write
-    from jwtdrill.observe.rules import RUNBOOKS
+    from jwtdrill.observe.files import build_alerts, build_dashboards, check_pages, stale, write
     from jwtdrill.observe.timing import TimeScale
     from jwtdrill.processes.paths import shipped
 
+    for option, url in (("--runbooks", runbooks), ("--receivers", receivers)):
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise BadInputError(f"{option}: {error}") from None
+    given = read_objectives(objectives)
+    check_pages(pages or shipped("runbooks"), given)
+    taken_by = Receivers(receivers.rstrip("/"), secrets.rstrip("/"))
     built = {
-        out / "alerts": build_alerts(read_objectives(objectives), TimeScale(time_scale), runbooks or RUNBOOKS),
+        out / "alerts": build_alerts(given, TimeScale(time_scale), runbooks.rstrip("/"), taken_by),
         out / "dashboards": build_dashboards(shipped("dashboards")),
     }
     if check:
@@ -50,12 +84,8 @@ def build(
         for path in old:
             fail(f"{path}: is stale: run `jwtdrill build`")
         return 1 if old else 0
+    write(built)
     for folder, files in built.items():
-        write(folder, files)
         for name in files:
             say(f"{folder / name}")
     return 0
-
-
-def _cell(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -10,16 +10,16 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution
 
-from jwtdrill.drill.experiment import WITHOUT_ALERTS, Experiment
+from jwtdrill.drill.experiment import DECLARE, WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Judged
 from jwtdrill.drill.result import DrillResult
-from jwtdrill.drill.session import Session, current, set_current, under_way
+from jwtdrill.drill.session import Session, Watching, current, set_current, under_way
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.load import load_target
@@ -38,14 +38,16 @@ def _say_plainly(text: str) -> None:
 class _Control:
     """What outlives a hook. `closing`: the method is over; `failed`: an activity was.
 
-    say, tick: who is told of what happens; given: the experiment as read from its file; watch_alerts: whether alerts
-    are judged. A game day sets them; a plain `chaos run` knows the experiment's content and the environment alone.
+    say, tick: who is told of what happens; given: the experiment as read from its file; watching: how alerts
+    are watched. A game day sets them; a plain `chaos run` knows the experiment's content and the environment alone.
     """
 
     say: Callable[[str], None] = _say_plainly
     tick: Callable[[str], None] = lambda _: None
     given: Experiment | None = None
-    watch_alerts: bool = not os.environ.get(WITHOUT_ALERTS)
+    watching: Watching = field(
+        default_factory=lambda: Watching(not os.environ.get(WITHOUT_ALERTS), bool(os.environ.get(DECLARE)))
+    )
     experiment: Experiment | None = None
     closing: bool = False
     failed: bool = False
@@ -67,9 +69,9 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
         session = Session(
             load_target(target),
             control.experiment.expected,
-            watch_alerts=control.watch_alerts,
-            say=control.say,
-            tick=control.tick,
+            control.watching,
+            control.say,
+            control.tick,
         )
     except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
         message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"

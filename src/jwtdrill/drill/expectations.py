@@ -2,13 +2,22 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
 from jwtdrill.catalog.objectives import Severity
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _known_alert(name: str) -> str:
+    if name not in ALERT_NAMES:
+        raise ValueError(f"unknown alert {name!r}: choose from {', '.join(ALERT_NAMES)}")
+    return name
+
+
+AlertName = Annotated[str, AfterValidator(_known_alert)]
 
 
 class _Declaration(BaseModel):
@@ -18,26 +27,21 @@ class _Declaration(BaseModel):
 class ExpectedAlert(_Declaration):
     """An alert that must be active in Alertmanager within so many seconds from the beginning of the fault."""
 
-    name: str
+    name: AlertName
     severity: Severity
     within: Seconds
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ALERT_NAMES:
-            raise ValueError(f"unknown alert {name!r}: choose from {', '.join(ALERT_NAMES)}")
-        return name
 
 
 class Expectations(_Declaration):
     """What must follow from the drill's fault.
 
+    may: other alerts that may fire, for they tell of the same fault, if nothing silences them in time.
     recovery_within: seconds from the end of the fault until good tokens are accepted again, for good.
     """
 
     failure_mode: str
     alerts: tuple[ExpectedAlert, ...]
+    may: tuple[AlertName, ...] = ()
     recovery_within: Seconds
     false_accepts: Annotated[int, Field(ge=0)] = 0
 
@@ -48,3 +52,8 @@ class Expectations(_Declaration):
         if mode not in ids:
             raise ValueError(f"unknown failure mode {mode!r}: choose from {', '.join(ids)}")
         return mode
+
+    @property
+    def announced(self) -> frozenset[str]:
+        """The names of all alerts that it says will or may fire."""
+        return frozenset((*(alert.name for alert in self.alerts), *self.may))

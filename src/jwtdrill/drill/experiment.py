@@ -16,7 +16,8 @@ from jwtdrill.processes.paths import shipped
 T = TypeVar("T", bound=BaseModel)
 
 NAME = "jwtdrill"
-WITHOUT_ALERTS = "JWTDRILL_WITHOUT_ALERTS"  # set, a plain `chaos run` neither watches nor judges alerts
+# Set, a plain `chaos run` neither watches nor judges alerts, or declares those that it announces.
+WITHOUT_ALERTS, DECLARE = "JWTDRILL_WITHOUT_ALERTS", "JWTDRILL_DECLARE"
 _CONTROL = "jwtdrill.drill.control"
 
 

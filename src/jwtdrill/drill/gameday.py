@@ -12,6 +12,7 @@ from typing import Any
 from jwtdrill import __version__
 from jwtdrill.drill.experiment import Experiment
 from jwtdrill.drill.result import DrillResult
+from jwtdrill.drill.session import Watching
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.client import FaultClient
@@ -23,6 +24,7 @@ from jwtdrill.target.model import Target
 Say = Callable[[str], None]
 _QUIET_SECONDS = 600.0  # tickets of slow tiers take minutes to go, at sixty times the speed
 _SAY_AGAIN_SECONDS = 15.0
+_BETWEEN_DRILLS = ("JwtCanaryStopped",)  # the last drill's canary, until the next one's sings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Plan:
     experiments: Sequence[Experiment]
     target: Path
     out: Path
-    watch_alerts: bool
+    watching: Watching
     renew_watch: Callable[[], None] | None
 
 
@@ -72,7 +74,7 @@ class GameDay:
 def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     """Run the drills and write `journal.json` and `report.html`. Raises JwtdrillError when a drill cannot begin."""
     target = load_target(str(plan.target))
-    check_target(target, plan.experiments, watch_alerts=plan.watch_alerts)
+    check_target(target, plan.experiments, plan.watching)
     check_out(plan.out)
     started = time.time()
     results: list[DrillResult] = []
@@ -91,12 +93,12 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     try:
         for number, experiment in enumerate(plan.experiments, 1):
             say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
-            if plan.watch_alerts:
+            if plan.watching.alerts:
                 if plan.renew_watch is not None:
                     plan.renew_watch()
                 else:
                     await_quiet(target, say)
-            results.append(run_drill(experiment, str(plan.target), watch_alerts=plan.watch_alerts, say=say, tick=tick))
+            results.append(run_drill(experiment, str(plan.target), plan.watching, say, tick))
     except (JwtdrillError, KeyboardInterrupt):
         if results:  # what was learnt before is not lost
             write(plan.out, day_so_far())
@@ -107,7 +109,7 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     return day
 
 
-def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: Say, tick: Say) -> DrillResult:
+def run_drill(experiment: Experiment, target: str, watching: Watching, say: Say, tick: Say) -> DrillResult:
     """Run one drill through Chaos Toolkit in this process. Raises JwtdrillError when it gave no verdict."""
     from chaoslib.exceptions import ChaosException
     from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
@@ -121,7 +123,7 @@ def run_drill(experiment: Experiment, target: str, *, watch_alerts: bool, say: S
         ensure_experiment_is_valid(content)
     except ChaosException as error:
         raise BadInputError(f"{experiment.name}: {error}") from None
-    control.say, control.tick, control.given, control.watch_alerts = say, tick, experiment, watch_alerts
+    control.say, control.tick, control.given, control.watching = say, tick, experiment, watching
     journal = run_experiment(
         content,
         settings={"runtime": {"rollbacks": {"strategy": "always"}}},
@@ -151,7 +153,7 @@ def write(out: Path, day: GameDay) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def check_target(target: Target, experiments: Sequence[Experiment], *, watch_alerts: bool) -> None:
+def check_target(target: Target, experiments: Sequence[Experiment], watching: Watching) -> None:
     """See before anything starts that the target is there and may be broken so. Raises JwtdrillError."""
     target.refuse_production("a game day")
     for experiment in experiments:
@@ -174,7 +176,7 @@ def check_target(target: Target, experiments: Sequence[Experiment], *, watch_ale
         raise BadInputError(
             f"{target.path}: {active[0]['fault']} is in force: another drill is under way, or just ended"
         )
-    if watch_alerts:
+    if watching.alerts or watching.declare:
         AlertWatcher(alertmanager_of(target)).stop()
 
 
@@ -184,7 +186,9 @@ def await_quiet(target: Target, say: Say, limit: float = _QUIET_SECONDS) -> None
     deadline = time.monotonic() + limit
     try:
         tell_at = time.monotonic()
-        while names := sorted({f"{span.severity} {span.name}" for span in watcher.active()}):
+        while names := sorted(
+            {f"{span.severity} {span.name}" for span in watcher.active() if span.name not in _BETWEEN_DRILLS}
+        ):
             if time.monotonic() > deadline:
                 raise BadInputError(f"{', '.join(names)} still fires after {limit:g} s: a drill needs a quiet start")
             if time.monotonic() >= tell_at:

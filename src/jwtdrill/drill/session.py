@@ -7,10 +7,12 @@ it, the actions use it.
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jwtdrill.catalog.objectives import objectives
+from jwtdrill.drill.declaring import Declaration
 from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.judge import Judged, judge
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
@@ -28,11 +30,22 @@ _TICK = 0.25
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """alerts: watched and judged. declare: Alertmanager is told which of them the drill raises, and wakes nobody."""
+
+    alerts: bool
+    declare: bool = False
+
+
 class Session:
-    """A drill against `target`. `say` gets a line for what happens, `tick` the state a few times a second."""
+    """A drill against `target`. `say` gets a line for what happens, `tick` the state a few times a second.
+
+    watch: how alerts are watched, and whether those that the drill announces are kept from people.
+    """
 
     def __init__(
-        self, target: Target, expected: Expectations, *, watch_alerts: bool, say: Say, tick: Say = lambda _: None
+        self, target: Target, expected: Expectations, watch: Watching, say: Say, tick: Say = lambda _: None
     ) -> None:
         self.target = target
         self.expected = expected
@@ -44,8 +57,12 @@ class Session:
         self._announced: list[Path] = []
         self._load_running = False
         self._watcher: AlertWatcher | None = None
-        if watch_alerts:
+        self._declaration: Declaration | None = None
+        if watch.alerts:
             self._watcher = AlertWatcher(alertmanager_of(target))
+        if watch.declare:
+            self._declaration = Declaration(target, expected.announced)
+            say(f"declared to Alertmanager: {', '.join(sorted(expected.announced))}")
         self._folder = OwnFolder("jwtdrill-drill-")
         self._supervisor = Supervisor(self._folder.path)
 
@@ -110,7 +127,7 @@ class Session:
 
     def close(self) -> Judged:
         """End whatever still is, collect, and judge. Never raises for what the drill left behind."""
-        for step in (self.end_faults, self.stop_load):
+        for step in (self.end_faults, self.stop_load, self._undeclare):
             try:
                 step()
             except JwtdrillError as error:
@@ -128,6 +145,10 @@ class Session:
             self._agent.close()
         self._folder.remove()
         return judge(self.record, self.expected, objectives(self.target.objectives_path))
+
+    def _undeclare(self) -> None:
+        if self._declaration is not None:
+            self._declaration.close()
 
     def _firing(self) -> set[str]:
         return {f"{a.severity} {a.name}" for a in (self._watcher.active() if self._watcher is not None else ())}

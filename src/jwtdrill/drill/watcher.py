@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from jwtdrill.catalog.alerts import DRILL_DECLARED
 from jwtdrill.drill.record import AlertSpan
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target.model import Target
@@ -56,12 +57,13 @@ class AlertWatcher:
                 f"Alertmanager at {self._url} does not answer ({type(error).__name__}): is it running?"
             ) from None
         now = time.time()
+        declared = {alert["fingerprint"] for alert in alerts if alert["labels"]["alertname"] == DRILL_DECLARED}
         for alert in alerts:
-            self._note(alert, now)
+            if alert["fingerprint"] not in declared:
+                self._note(alert, now, suppressed=_kept_from_people(alert["status"], declared))
 
-    def _note(self, alert: dict[str, Any], now: float) -> None:
+    def _note(self, alert: dict[str, Any], now: float, *, suppressed: bool) -> None:
         labels: dict[str, str] = alert["labels"]
-        suppressed = alert["status"]["state"] == "suppressed"
         span = self._spans.get(alert["fingerprint"])
         if span is None:
             self._spans[alert["fingerprint"]] = AlertSpan(
@@ -72,6 +74,12 @@ class AlertWatcher:
             span.first_seen = now  # only now is anybody told
         span.last_seen = now
         span.suppressed = span.suppressed and suppressed
+
+
+def _kept_from_people(status: dict[str, Any], declared: set[str]) -> bool:
+    """Whether nobody would hear of it, had the drill not declared it: that alone is no reason to call it missed."""
+    by_drill = not status["silencedBy"] and set(status["inhibitedBy"]) <= declared
+    return status["state"] == "suppressed" and not by_drill
 
 
 def alertmanager_of(target: Target) -> str:

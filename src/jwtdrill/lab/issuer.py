@@ -47,6 +47,9 @@ class IssuerService:
         self._rotations = self.instruments.counter(metrics.KEY_ROTATION)
         for result in ("success", "failure"):
             self._rotations.labels(settings.url, result)
+        self._introspected.labels(settings.url, "success", "")
+        for error in TokenError:
+            self._introspected.labels(settings.url, "failure", error)
         for grant_type in GRANT_TYPES:
             self._issued.labels(settings.url, grant_type, "success", "")
             for error in TokenError:
@@ -139,7 +142,7 @@ class IssuerService:
     async def introspect(self, request: Request) -> Response:
         """The introspection endpoint (RFC 7662)."""
         started = time.perf_counter()
-        result = "success"
+        error = ""
         response: Response
         try:
             bearing = await self._bearing(request)
@@ -147,10 +150,11 @@ class IssuerService:
             token = bearing.form.get("token", "")
             response = JSONResponse(self._grants.introspect(token), headers=_NO_STORE)
         except Refused as refusal:
-            result = "failure"
+            error = refusal.error
             response = self._refusal(refusal.error, refusal.description, refusal.status)
-        self._introspected.labels(self.settings.url, result).inc()
-        self._introspections.labels(self.settings.url, result).observe(time.perf_counter() - started)
+        labels = (self.settings.url, "failure" if error else "success", error)
+        self._introspected.labels(*labels).inc()
+        self._introspections.labels(*labels).observe(time.perf_counter() - started)
         return response
 
     async def revoke(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from hdrh.histogram import HdrHistogram
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -58,6 +58,7 @@ class ScoreboardCollector(Collector):
 def serve(collector: Collector, port: int, address: str) -> Callable[[], None]:
     """Serve there; returns what ends it. Raises OSError for a port in use."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)  # by its start Prometheus knows what happened before the first scrape
     registry.register(collector)
     server, thread = start_http_server(port, addr=address, registry=registry)
 

@@ -63,8 +63,8 @@ class Row:
 
 
 def judge(board: Scoreboard, objectives: Iterable[Objective]) -> list[Row]:
-    """A row for each objective, the false accepts first."""
-    return [_false_accepts(board), *(_row(board, objective) for objective in objectives)]
+    """A row for each objective that load can measure, the false accepts first."""
+    return [_false_accepts(board), *(_row(board, objective) for objective in _measurable(objectives))]
 
 
 def outcome(rows: Iterable[Row], problems: Iterable[str]) -> Outcome:
@@ -83,8 +83,13 @@ def lost(board: Scoreboard, objectives: Iterable[Objective], planned: int) -> bo
 
 
 def _allowances(board: Scoreboard, objectives: Iterable[Objective]) -> Iterable[tuple[Row, float]]:
-    objectives = list(objectives)
+    objectives = _measurable(objectives)
     return zip(judge(board, objectives), [0.0, *(objective.budget for objective in objectives)], strict=True)
+
+
+def _measurable(objectives: Iterable[Objective]) -> list[Objective]:
+    """All but the canary's, whose calls are its own."""
+    return [objective for objective in objectives if objective.indicator is not Indicator.CANARY_SUCCESS]
 
 
 def wilson(good: int, total: int) -> tuple[float, float]:
@@ -125,8 +130,6 @@ def _row(board: Scoreboard, objective: Objective) -> Row:
             return _latency_row(board, objective, frozenset((INTROSPECT,)))
         case Indicator.INTROSPECTION_SUCCESS:
             return _success_row(board, objective, frozenset((INTROSPECT,)))
-        case Indicator.CANARY_SUCCESS:  # of the canary's own calls, of which a load run has none
-            return _success_row(board, objective, frozenset())
         case Indicator.FALSE_REJECTS:
             sent = board.count(lambda t: t.expected is Expected.ACCEPTED and t.verdict is not Verdict.THROTTLED)
             wrong = board.count(lambda t: t.false_reject)
@@ -135,6 +138,8 @@ def _row(board: Scoreboard, objective: Objective) -> Row:
             sent = board.count(lambda t: t.verdict is not Verdict.THROTTLED)
             wrong = board.count(lambda t: t.verdict is Verdict.ERRORED)
             return _share_row(objective, sent - wrong, sent, f"≤ {objective.budget:.4%}", of_bad=True)
+        case Indicator.CANARY_SUCCESS:
+            raise ValueError("the canary's calls are its own: load does not measure them")
 
 
 def _success_row(board: Scoreboard, objective: Objective, flows: frozenset[str]) -> Row:

@@ -1,10 +1,11 @@
 """Counts events from counters: how many there were since the rules were last evaluated, each exactly once.
 
 `rate` and `increase` see nothing of a counter's first value, so that the first error of its kind goes unseen; they
-extrapolate; and they need several scrapes to a window. The difference to the last value counts exactly, whatever the
-scrape interval, over gaps of up to `LOOKBACK`, and its sums over time add up. A counter that is smaller than before was
-reset: its whole value is new. One that was not there before counts whole if its target was, or if its process is young:
-not if it is an old process that Prometheus sees for the first time.
+extrapolate; and they need several scrapes to a window. The difference to the value at the last evaluation counts
+exactly, whatever the scrape interval, over scrapes missed for up to `LOOKBACK`, and its sums over time add up. What
+falls into an evaluation that is missed is lost: an alert of its own watches over that. A counter that is smaller than
+before was reset: its whole value is new. One that was not there before counts whole if its target was, or if its
+process is young: not if it is an old process that Prometheus sees for the first time.
 """
 
 from collections.abc import Iterable
@@ -31,7 +32,7 @@ class Counted:
     @property
     def record(self) -> str:
         """The name of the recorded series."""
-        return self.metric.events if not self.suffix else f"jwtdrill:{self.metric.name}{self.suffix}:events"
+        return self.metric.part_events(self.suffix) if self.suffix else self.metric.events
 
 
 def counting_rule(counted: Counted, scale: TimeScale) -> dict[str, Any]:

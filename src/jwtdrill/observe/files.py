@@ -1,15 +1,18 @@
 """What is built for import: rule files, Alertmanager's configuration, dashboards. Deterministic, byte for byte."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from jwtdrill.catalog.alerting import DetectionAlert
+from jwtdrill.catalog.alerts import ALERT_NAMES, ALERTS
+from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.objectives import Objective
 from jwtdrill.errors import BadInputError
-from jwtdrill.observe.routes import alertmanager_config
-from jwtdrill.observe.rules import RUNBOOKS, rule_file
+from jwtdrill.observe.routes import Receivers, alertmanager_config
+from jwtdrill.observe.rules import RUNBOOKS, prometheus_rule, rule_file
 from jwtdrill.observe.timing import TimeScale
 
 _HEADER = "# Made by `jwtdrill build` from the catalogue: do not edit, build again.\n"
@@ -36,12 +39,18 @@ def to_yaml(content: Mapping[str, Any]) -> str:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120)
 
 
-def build_alerts(objectives: Iterable[Objective], scale: TimeScale, runbooks: str = RUNBOOKS) -> dict[str, str]:
-    """File name to content of all that lies in `alerts/`."""
-    return {
-        "jwtdrill.rules.yml": _HEADER + to_yaml(rule_file(objectives, scale, runbooks)),
-        "alertmanager.yml": _HEADER + to_yaml(alertmanager_config(scale)),
+def build_alerts(
+    objectives: Sequence[Objective], scale: TimeScale, runbooks: str = RUNBOOKS, receivers: Receivers | None = None
+) -> dict[str, str]:
+    """File name to content of all that lies in `alerts/`. runbooks: the URL below which the pages are served."""
+    rules = rule_file(objectives, scale, runbooks)
+    routes = alertmanager_config(objectives, scale, receivers or Receivers())
+    contents = {
+        "jwtdrill.rules.yml": rules,
+        "prometheusrule.yml": prometheus_rule(rules),
+        "alertmanager.yml": routes,
     }
+    return {name: _HEADER + to_yaml(content) for name, content in contents.items()}
 
 
 def build_dashboards(folder: Path) -> dict[str, str]:
@@ -69,14 +78,44 @@ def stale(folder: Path, built: Mapping[str, str]) -> list[Path]:
     ]
 
 
-def write(folder: Path, built: Mapping[str, str]) -> None:
-    """Write all files, each in one step. Raises BadInputError when the folder cannot be written."""
+def check_pages(folder: Path, objectives: Sequence[Objective]) -> None:
+    """That each alert of these objectives has its runbook page there, and each page its alert. Raises BadInputError."""
+    if not folder.is_dir():
+        raise BadInputError(f"{folder}: is no folder: name the one that holds the runbook pages")
+    pages = {path.stem for path in folder.glob("*.md")} - {"README"}
+    burning = [burn_alert(objective) for objective in objectives if objective.guarded]
+    wanted = {alert.runbook for alert in burning} | {
+        alert.name for alert in ALERTS if isinstance(alert, DetectionAlert)
+    }
+    strangers = sorted(pages - wanted - set(ALERT_NAMES) - {alert.name for alert in burning})
+    mistakes = [
+        *(f"{folder / name}.md:1: no alert is called {name}: name the page after its alert" for name in strangers),
+        *(f"{folder / name}.md: is missing, and the alert {name} links to it" for name in sorted(wanted - pages)),
+    ]
+    if mistakes:
+        raise BadInputError("; ".join(mistakes))
+
+
+def write(built: Mapping[Path, Mapping[str, str]]) -> None:
+    """Write all files of all folders, or none. Raises BadInputError."""
+    fresh: dict[Path, Path] = {}
+    former: dict[Path, bytes | None] = {}
+    folder = Path()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = {name: folder / f".{name}.new" for name in built}
-        for name, content in built.items():
-            fresh[name].write_text(content, encoding="utf-8")
-        for name, path in fresh.items():
-            path.replace(folder / name)
+        for folder, files in built.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                fresh[folder / name] = folder / f".{name}.new"
+                fresh[folder / name].write_text(content, encoding="utf-8")
+        for path, new in fresh.items():
+            folder = path.parent
+            content_before = path.read_bytes() if path.exists() else None
+            new.replace(path)
+            former[path] = content_before
     except OSError as error:
-        raise BadInputError(f"{folder}: cannot be written: {error.strerror}") from None
+        for path, content_before in former.items():
+            path.unlink() if content_before is None else path.write_bytes(content_before)
+        raise BadInputError(f"{error.filename or folder}: cannot be written: {error.strerror}; nothing was") from None
+    finally:
+        for new in fresh.values():
+            new.unlink(missing_ok=True)

@@ -8,19 +8,21 @@ what it is worth, and a flood does not hide an outage.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.metrics import Metric
+from jwtdrill.catalog.alerting import GROUP
+from jwtdrill.catalog.metrics import Metric, bucket
 from jwtdrill.catalog.objectives import Indicator, Objective
-from jwtdrill.catalog.reasons import Blame, TokenError, reasons_blamed_on
+from jwtdrill.catalog.promql import CALLS, CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, among
+from jwtdrill.catalog.reasons import MISUSE, Blame, TokenError, reasons_blamed_on
 from jwtdrill.observe.counting import Counted
 from jwtdrill.observe.timing import TimeScale
 
-GROUP = ("environment", "issuer")
-CANARY_FAILING = "jwtdrill:canary_failing:ratio"
-EVENTS_BAD, EVENTS_ALL = "jwtdrill:events_bad:events", "jwtdrill:events_all:events"
 _ISSUER = "issuer"
+_ANSWERED = 'result!="failure"'  # quick refusals in bulk must not make slow answers look rare
 SUCCESS, FAILURE = 'result="success"', 'result="failure"'
+_AMBIGUOUS = among(reasons_blamed_on(Blame.AMBIGUOUS))
 _USUAL, _BESIDE = 3, 1.0  # times the traffic of the last hour, and events/s, that ambiguous refusals can burn at most
 
 
@@ -37,45 +39,64 @@ def counted_for(objectives: Iterable[Objective]) -> list[Counted]:
     wanted = [Counted(metrics.CANARY, (_ISSUER, "resource", "result"))]
     for objective in objectives:
         own = (*objective.by, *objective.filter)
-        metric, threshold = _METRICS[objective.indicator], objective.threshold
+        metric, threshold = _metric(objective), objective.threshold
         if threshold is None:
             wanted.append(Counted(metric, (_ISSUER, "result", _cause_label(metric), *own)))
         else:
-            wanted.append(Counted(metric, (_ISSUER, *own), "_count"))
-            wanted.append(Counted(metric, (_ISSUER, "le", *own), "_bucket", f'le="{threshold:g}"'))
+            wanted.append(Counted(metric, (_ISSUER, "result", *own), "_count"))
+            wanted.append(Counted(metric, (_ISSUER, "result", "le", *own), "_bucket", bucket(threshold)))
     return wanted
 
 
 def canary_failing(window: str) -> str:
-    """The share of the canary's calls in that window that failed, where it sings at all."""
+    """The share of the canary's tokens in that window that were refused, where it sends any."""
     group = ", ".join(GROUP)
     name = metrics.CANARY.events
-    failed = f"sum by ({group}) (sum_over_time({name}{{{FAILURE}}}[{window}]))"
-    sung = f"sum by ({group}) (sum_over_time({name}[{window}]))"
+    failed = f"sum by ({group}) (sum_over_time({name}{{{FAILURE}, {CALLS}}}[{window}]))"
+    sung = f"sum by ({group}) (sum_over_time({name}{{{CALLS}}}[{window}]))"
     return f"({failed} or {sung} * 0) / ({sung} > 0)"
 
 
 def events(objective: Objective, scale: TimeScale, hour: str) -> Events:
     """What the objective is judged by. hour: the window over which traffic counts as usual."""
     counts = _Counts(objective)
-    metric = _METRICS[objective.indicator]
+    metric = _metric(objective)
     if objective.threshold is not None:
-        total = counts.sum(f"jwtdrill:{metric.name}_count:events")
-        quick = counts.sum(f"jwtdrill:{metric.name}_bucket:events", f'le="{objective.threshold:g}"')
+        total = counts.sum(metric.part_events("_count"), _ANSWERED)
+        quick = counts.sum(metric.part_events("_bucket"), _ANSWERED, bucket(objective.threshold))
         return Events(f"{total} - ({quick} or {total} * 0)", total)
     name = metric.events
     none = f"{counts.sum(name)} * 0"
     good = f"({counts.sum(name, SUCCESS)} or {none})"
     match objective.indicator:
         case Indicator.VERIFICATION_SUCCESS:
-            bad = f"({counts.sum(name, FAILURE, _either(Blame.SERVICE))} or {none})"
+            bad = f"({counts.sum(name, FAILURE, among(reasons_blamed_on(Blame.SERVICE)))} or {none})"
             bad += f"\n+ (\n{counts.ambiguous(name, scale, hour)}\n  or {none}\n)"
-        case Indicator.ISSUANCE_SUCCESS:
-            blamed = "|".join(error for error in TokenError if error.blame is Blame.SERVICE)
-            bad = f"({counts.sum(name, FAILURE, _one_of('error', blamed))} or {none})"
+        case Indicator.ISSUANCE_SUCCESS | Indicator.INTROSPECTION_SUCCESS:
+            # What is no error of the client's is the service's, a code that nobody knows and none at all too.
+            blamed = f'error!~"{"|".join(error for error in TokenError if error.blame is Blame.CLIENT)}"'
+            bad = f"({counts.sum(name, FAILURE, blamed)} or {none})"
         case _:
             bad = f"({counts.sum(name, FAILURE)} or {none})"
     return Events(bad, f"{good} + {counts.own(EVENTS_BAD)}")
+
+
+def misuse(scale: TimeScale, hour: str, window: timedelta) -> str:
+    """Refusals in that window that no outage explains: the client's, and of the ambiguous ones what is beyond that.
+
+    The canary takes some calls to notice an outage, so it is what it failed at most in the window that explains.
+    """
+    group, name, late = ", ".join(GROUP), metrics.VERIFICATION.events, scale.window(window)
+
+    def refused(reasons: str) -> str:
+        return f"sum by ({group}) (sum_over_time({name}{{{FAILURE}, {reasons}}}[{late}]))"
+
+    none = f"sum by ({group}) (sum_over_time({name}[{late}])) * 0"
+    usual = f"sum by ({group}) (avg_over_time({name}{{{SUCCESS}}}[{hour}]))"
+    steps = scale.seconds(window) / scale.interval
+    explained = f"{steps:g} * ({_USUAL} * ({usual} or {none}) + {_BESIDE * scale.interval:g})"
+    explained += f" * max_over_time({CANARY_FAILING}[{late}])"
+    return f"({refused(among(MISUSE))} or {none})\n+ (clamp_min({refused(_AMBIGUOUS)} - {explained}, 0) or {none})"
 
 
 class _Counts:
@@ -97,7 +118,7 @@ class _Counts:
 
     def ambiguous(self, name: str, scale: TimeScale, hour: str) -> str:
         """Ambiguous refusals, as far as they burn."""
-        refused = self.sum(name, FAILURE, _either(Blame.AMBIGUOUS))
+        refused = self.sum(name, FAILURE, _AMBIGUOUS)
         usual = f'sum by ({self._by}) (avg_over_time({EVENTS_ALL}{{objective="{self._id}"}}[{hour}]))'
         beside = f"{_BESIDE * scale.interval:g}"
         most = f"({_USUAL} * ({usual} or {refused} * 0) + {beside})"
@@ -105,25 +126,11 @@ class _Counts:
         return f"  {refused}\n  < {most}\n  or {most}\n  and {refused}"
 
 
-_METRICS: dict[Indicator, Metric] = {
-    Indicator.ISSUANCE_SUCCESS: metrics.ISSUANCE,
-    Indicator.ISSUANCE_LATENCY: metrics.ISSUANCE_DURATION,
-    Indicator.VERIFICATION_SUCCESS: metrics.VERIFICATION,
-    Indicator.VERIFICATION_LATENCY: metrics.VERIFICATION_DURATION,
-    Indicator.INTROSPECTION_SUCCESS: metrics.INTROSPECTION,
-    Indicator.INTROSPECTION_LATENCY: metrics.INTROSPECTION_DURATION,
-    Indicator.CANARY_SUCCESS: metrics.CANARY,
-}
+def _metric(objective: Objective) -> Metric:
+    assert objective.indicator.metric is not None  # an objective that only load tests measure is never guarded
+    return objective.indicator.metric
 
 
 def _cause_label(metric: Metric) -> str:
     """The label that says why an event failed."""
     return next((name for name in ("reason", "error") if name in metric.labels), "result")
-
-
-def _either(blame: Blame) -> str:
-    return _one_of("reason", "|".join(reasons_blamed_on(blame)))
-
-
-def _one_of(label: str, values: str) -> str:
-    return f'{label}=~"{values}"'

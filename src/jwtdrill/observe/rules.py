@@ -6,21 +6,20 @@ its factor and holds enough bad events, and its short window did when somebody l
 total outage at little traffic does, and silence neither ends nor begins anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from jwtdrill.catalog.alerts import DETECTION_ALERTS, BurnAlert, DetectionAlert, burn_alert
+from jwtdrill.catalog.alerting import BurnAlert, DetectionAlert
+from jwtdrill.catalog.alerts import DETECTION_ALERTS
+from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.objectives import BurnTier, Objective
+from jwtdrill.catalog.promql import CANARY_FAILING, EVENTS_ALL, EVENTS_BAD
+from jwtdrill.catalog.watching_alerts import WATCHING_ALERTS
+from jwtdrill.observe.annotations import annotations
 from jwtdrill.observe.counting import counting_rule, merged
-from jwtdrill.observe.indicators import (
-    CANARY_FAILING,
-    EVENTS_ALL,
-    EVENTS_BAD,
-    canary_failing,
-    counted_for,
-    events,
-)
+from jwtdrill.observe.detecting import COUNTED, records
+from jwtdrill.observe.indicators import canary_failing, counted_for, events
 from jwtdrill.observe.timing import TimeScale, promql_duration, window_name
 
 RUNBOOKS = "https://runbooks.example/jwtdrill"  # to be replaced by where the user keeps docs/runbooks
@@ -40,29 +39,46 @@ def burn_rate(window: timedelta) -> str:
 def rule_file(objectives: Iterable[Objective], scale: TimeScale, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The content of a Prometheus rule file."""
     guarded = [objective for objective in objectives if objective.guarded]
-    counts = [counting_rule(counted, scale) for counted in merged(counted_for(guarded))]
+    counts = [counting_rule(counted, scale) for counted in merged([*COUNTED, *counted_for(guarded)])]
     failing = {"record": CANARY_FAILING, "expr": canary_failing(scale.window(_CANARY))}
     groups = {
         # Rules of a group run in order: each reads what those before it have just recorded.
-        "jwtdrill-objectives": [
+        "jwtdrill": [
             *counts,
             failing,
+            *records(scale, scale.window(_USUAL)),
             *(rule for one in guarded for rule in (*_events(one, scale), *_burn_rates(one, scale))),
             *(
                 _burn_rule(objective, burn_alert(objective), tier, scale, runbooks)
                 for objective in guarded
                 for tier in objective.burn_tiers
             ),
+            *(_detection_rule(alert, scale, runbooks) for alert in DETECTION_ALERTS),
         ],
-        "jwtdrill-detection": [_detection_rule(alert, scale, runbooks) for alert in DETECTION_ALERTS],
+        # By itself, for it says so where the other is not evaluated.
+        "jwtdrill-watching": [_detection_rule(alert, scale, runbooks) for alert in WATCHING_ALERTS],
     }
     interval = promql_duration(scale.interval)
     budgets = [_budget(objective, scale) for objective in guarded]
     return {
         "groups": [
             *({"name": name, "interval": interval, "rules": rules} for name, rules in groups.items()),
-            {"name": "jwtdrill-budgets", "interval": scale.window(_STEPS[_DAY]), "rules": budgets},
+            *(
+                [{"name": "jwtdrill-budgets", "interval": scale.window(_STEPS[_DAY]), "rules": budgets}]
+                if budgets
+                else []
+            ),
         ]
+    }
+
+
+def prometheus_rule(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as an object for the Prometheus Operator."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "jwtdrill", "labels": {"app.kubernetes.io/name": "jwtdrill"}},
+        "spec": {"groups": rules["groups"]},
     }
 
 
@@ -160,20 +176,15 @@ def _burn_rule(
     }
     if tier.hold:
         rule["for"] = scale.hold(tier.hold)
-    labels = {"severity": tier.severity.value, "route": alert.route.value, "tier": tier.name}
-    rule["labels"] = labels
-    rule["annotations"] = {
-        "summary": (
-            f"{objective.title}: {alert.hurt} at {{{{ $labels.issuer }}}} ({{{{ $labels.environment }}}}), "
-            f"burning the error budget {{{{ $value | humanize }}}} times too fast"
-        ),
-        "description": (
-            f"Objective {objective.objective:.6g} over {window_name(objective.period)}. At {factor} times, "
-            f"{tier.factor(objective.period) * (tier.long / objective.period):.2%} of the period's budget goes within "
-            f"{window_name(tier.long)}; the last {window_name(tier.short)} burn as fast."
-        ),
-        "runbook_url": f"{runbooks}/{alert.name}.md",
-    }
+    rule["labels"] = {"severity": tier.severity.value, "route": alert.route.value, "tier": tier.name}
+    description = (
+        f"{objective.title}, burning the error budget {{{{ $value | humanize }}}} times too fast. Objective "
+        f"{objective.objective:.6g} over {window_name(objective.period)}: at {factor} times, "
+        f"{tier.factor(objective.period) * (tier.long / objective.period):.2%} of the period's budget goes within "
+        f"{window_name(tier.long)}, and the last {window_name(tier.short)} burn as fast."
+    )
+    page = f"{runbooks}/{alert.runbook}.md"
+    rule["annotations"] = annotations(alert, description, scale, page)
     return rule
 
 
@@ -182,9 +193,6 @@ def _detection_rule(alert: DetectionAlert, scale: TimeScale, runbooks: str) -> d
     if alert.hold:
         rule["for"] = scale.hold(alert.hold)
     rule["labels"] = {"severity": alert.severity.value, "route": alert.route.value}
-    rule["annotations"] = {
-        "summary": alert.summary,
-        "description": alert.description,
-        "runbook_url": f"{runbooks}/{alert.name}.md",
-    }
+    page = f"{runbooks}/{alert.name}.md"
+    rule["annotations"] = annotations(alert, alert.description, scale, page)
     return rule

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jwtdrill.catalog.metrics import ENVIRONMENT
 from jwtdrill.catalog.objectives import Objective
 from jwtdrill.errors import MissingPartError
 from jwtdrill.observe.files import to_yaml
-from jwtdrill.observe.routes import alertmanager_config
+from jwtdrill.observe.routes import Receivers, alertmanager_config
 from jwtdrill.observe.rules import rule_file
 from jwtdrill.observe.timing import TimeScale, promql_duration
 from jwtdrill.processes.programs import require_program
@@ -34,12 +34,13 @@ class Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where it runs. `file_sd`: a folder whose files add scrape targets while it runs."""
+    """Where it runs. receivers: None where nobody is told."""
 
     folder: Path
     prometheus_port: int
     alertmanager_port: int
     scale: TimeScale
+    receivers: Receivers | None = None
 
     @property
     def prometheus(self) -> str:
@@ -56,11 +57,13 @@ class Stack:
         """The folder of files with more scrape targets."""
         return self.folder / "scrape.d"
 
-    def write(self, objectives: Iterable[Objective], scrapes: Sequence[Scrape], environment: str) -> None:
+    def write(self, objectives: Sequence[Objective], scrapes: Sequence[Scrape], environment: str) -> None:
         """Write the configuration of both."""
         self.file_sd.mkdir(parents=True, exist_ok=True)
         (self.folder / "rules.yml").write_text(to_yaml(rule_file(objectives, self.scale)))
-        (self.folder / "alertmanager.yml").write_text(to_yaml(alertmanager_config(self.scale)))
+        (self.folder / "alertmanager.yml").write_text(
+            to_yaml(alertmanager_config(objectives, self.scale, self.receivers))
+        )
         (self.folder / "prometheus.yml").write_text(to_yaml(self._config(scrapes, environment)))
 
     def start(self, supervisor: Supervisor) -> None:

@@ -8,7 +8,9 @@ from jwtdrill.errors import BadInputError
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SECONDS = dict(_UNITS)
-_WINDOW = re.compile(r"\[(\d+)([smhd])\]")
+_LENGTH = re.compile(r"(\d+)([smhd])")
+# A range, a subquery, an offset, or a number of seconds that is a window's.
+_LENGTHS = re.compile(r"\[\d+[smhd](?::\d+[smhd])?\]|(?<=offset )\d+[smhd]|seconds\((\d+)([smhd])\)")
 
 SCRAPE = timedelta(seconds=15)
 EVALUATION = timedelta(seconds=15)
@@ -45,10 +47,18 @@ class TimeScale:
         return promql_duration(length.total_seconds() / self.factor)
 
     def expression(self, promql: str) -> str:
-        """PromQL with every window in brackets scaled."""
-        return _WINDOW.sub(
-            lambda found: f"[{self.window(timedelta(seconds=int(found[1]) * _SECONDS[found[2]]))}]", promql
-        )
+        """PromQL with every range and offset scaled, and `seconds(1h)` as the number that it is."""
+
+        def scaled(found: re.Match[str]) -> str:
+            if found[1]:
+                return f"{self.seconds(_length(found[1], found[2])):g}"
+            return _LENGTH.sub(lambda one: self.window(_length(one[1], one[2])), found[0])
+
+        return _LENGTHS.sub(scaled, promql)
+
+
+def _length(number: str, unit: str) -> timedelta:
+    return timedelta(seconds=int(number) * _SECONDS[unit])
 
 
 def promql_duration(seconds: float) -> str:

@@ -76,9 +76,9 @@ class Canary:
         self._duration = instruments.histogram(metrics.CANARY_DURATION)
         self._certificates = instruments.gauge(metrics.CERTIFICATE_EXPIRY)
         self._keys = _KeysSeen(instruments, endpoints.issuer)
-        for call in self._calls:
+        for resource in (metrics.AT_ISSUER, *(call.resource.label for call in self._calls)):
             for result in ("success", "failure"):
-                self._total.labels(endpoints.issuer, call.resource.label, result)
+                self._total.labels(endpoints.issuer, resource, result)
 
     async def run(self) -> None:
         """Sing until cancelled. Raises BadInputError when not even the first token can be had."""
@@ -109,12 +109,15 @@ class Canary:
         started = time.perf_counter()
         judged = call.judge(await send(client, call.request(token)))
         self._duration.labels(self._endpoints.issuer, label).observe(time.perf_counter() - started)
-        if judged.verdict is Verdict.THROTTLED:
-            return  # a word about our rate, not about the token
-        good = judged.verdict is Verdict.ACCEPTED
-        self._total.labels(self._endpoints.issuer, label, "success" if good else "failure").inc()
-        if not good:
+        self._count(label, judged.verdict)
+        if judged.verdict not in (Verdict.ACCEPTED, Verdict.THROTTLED):
             _log.warning("%s: a known-good token was %s (%s)", label, judged.verdict, judged.remark)
+
+    def _count(self, resource: str, verdict: Verdict) -> None:
+        if verdict is Verdict.THROTTLED:
+            return  # a word about our rate, not about the token
+        result = "success" if verdict is Verdict.ACCEPTED else "failure"
+        self._total.labels(self._endpoints.issuer, resource, result).inc()
 
     async def _renew_if_due(self, client: httpx.AsyncClient) -> None:
         if self._tokens.renewal_due():
@@ -127,8 +130,10 @@ class Canary:
             return True
         response = await send(client, self._flow.request())
         grant = self._flow.grant(response) if response.status == httpx.codes.OK else None
+        judged = self._flow.judge(response)
+        self._count(metrics.AT_ISSUER, judged.verdict)
         if grant is None:
-            _log.warning("no token: %s %s", self._endpoints.token, self._flow.judge(response).remark)
+            _log.warning("no token: %s %s", self._endpoints.token, judged.remark)
             return False
         self._tokens.add(grant.token, grant.lifetime)
         return True
@@ -151,7 +156,7 @@ class _KeysSeen:
     def __init__(self, instruments: Instruments, issuer: str) -> None:
         self._issuer = issuer
         self._last = -math.inf
-        self._first_seen: OrderedDict[str, None] = OrderedDict()
+        self._first_seen: OrderedDict[str, bool] = OrderedDict()  # kid to whether it is shown
         self._gauge: Gauge = instruments.gauge(metrics.KID_FIRST_SEEN)
         instruments.gauge(metrics.JWKS_AGE).labels(issuer).set_function(lambda: time.monotonic() - self._last)
 
@@ -160,14 +165,18 @@ class _KeysSeen:
             kids = [key["kid"] for key in json.loads(document)["keys"] if isinstance(key["kid"], str)]
         except (ValueError, KeyError, TypeError):
             return
+        first_look = self._last == -math.inf
         self._last = time.monotonic()
         for kid in kids[:_MOST_KIDS]:
             if kid in self._first_seen:
                 continue
-            self._first_seen[kid] = None
-            self._gauge.labels(self._issuer, kid).set(time.time())
+            self._first_seen[kid] = not first_look
+            if not first_look:  # what was there before us may be old: that we came is no change of keys
+                self._gauge.labels(self._issuer, kid).set(time.time())
             if len(self._first_seen) > _MOST_KIDS:
-                self._gauge.remove(self._issuer, self._first_seen.popitem(last=False)[0])
+                oldest, shown = self._first_seen.popitem(last=False)
+                if shown:
+                    self._gauge.remove(self._issuer, oldest)
 
 
 async def _every(seconds: float, action: Callable[[], Awaitable[None]]) -> None:

@@ -6,6 +6,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(name: str) -> Path:
-    """The folder of that name: loadtests, chaos, dashboards, alerts."""
+    """The folder of that name: loadtests, chaos, dashboards, alerts, runbooks."""
     installed = _PACKAGE / "share" / name
-    return installed if installed.is_dir() else _PACKAGE.parents[1] / name
+    checkout = _PACKAGE.parents[1]
+    return installed if installed.is_dir() else checkout / "docs" / name if name == "runbooks" else checkout / name

@@ -66,9 +66,9 @@ class VerificationMetrics:
         instruments.gauge(metrics.TOKEN_CLOCK_OFFSET).labels(issuer).set_function(self._offset.value)
         self._counters: dict[tuple[str, str, str], Counter] = {}
         self._durations = {
-            (alg, cached): duration.labels(issuer, alg, "true" if cached else "false")
+            (alg, cached, result): duration.labels(issuer, alg, "true" if cached else "false", result)
             for alg in (UNKNOWN, *algorithms)
-            for cached in (False, True)
+            for cached, result in ((False, "success"), (True, "success"), (False, "failure"))
         }
         for alg in (UNKNOWN, *algorithms):
             self._begin(UNKNOWN, alg)
@@ -93,7 +93,7 @@ class VerificationMetrics:
             self._begin(kid, alg)
             counter = self._counters[kid, alg, reason]
         counter.inc()
-        self._durations[alg, remembered].observe(seconds)
+        self._durations[alg, remembered, "failure" if reason else "success"].observe(seconds)
 
     def _begin(self, kid: str, alg: str) -> None:
         """Begin the series of a key at zero: a rate does not see the value that a series is born with."""
