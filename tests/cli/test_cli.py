@@ -83,6 +83,45 @@ def test_runbooks_are_linked_from_one_setting(tmp_path: Path) -> None:
     assert "runbook_url: https://wiki.example/jwt/JwtClockOffset.md" in text
 
 
+@pytest.mark.parametrize(
+    ("wrong", "line", "says"),
+    [
+        ('tiers = ["14.4x", "1x"]', 3, "can never burn fast enough for 14.4x: take 1x"),  # h
+        ('window = [{name = "own", burn = 2, long = "1h", short = "5m", severity = "page"}]', 3, "enough for own"),
+        ('window = [{name = "own", burn = 1, long = "5m", short = "1h", severity = "page"}]', 11, "short must be"),
+        ('window = [{name = "own", burn = 1, long = "1 hour", short = "5m", severity = "page"}]', 11, "such as 5m"),
+        ('by = ["reason"]', 11, "reason is no label to judge by"),
+        ('filter = {audiance = "x"}', 11, "audiance is no label to judge by"),
+    ],
+)
+def test_a_wrong_objective_is_refused_with_its_line_and_nothing_is_written(
+    tmp_path: Path, wrong: str, line: int, says: str
+) -> None:
+    text = (
+        '# mine\n\n[[objective]]\nid = "a"\nrequirement = "M3"\ntitle = "A"\n'
+        'indicator = "verification_success"\nobjective = 0.5\nperiod_days = 30\nminimum_bad_events = 5\n'
+    )
+    objectives = tmp_path / "slo.toml"
+    objectives.write_text(f"{text}{wrong}\n")
+    done = run("build", "--out", str(tmp_path / "out"), "--objectives", str(objectives))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{objectives}:{line}: " in done.stderr
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_build_refuses_urls_and_pages_that_lead_nowhere(tmp_path: Path) -> None:
+    for arguments, says in (
+        (("--runbooks", "wiki"), "--runbooks: must be an http or https URL"),
+        (("--receivers", "https://user:secret@x"), "--receivers: must be a URL without user and password"),
+        (("--pages", str(tmp_path)), "JwtWatchingBlind.md: is missing, and the alert JwtWatchingBlind links to it"),
+    ):
+        done = run("build", "--out", str(tmp_path / "out"), *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert says in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("arguments", ["catalog", "catalog --json"])
 def test_a_reader_that_leaves_is_no_failure(arguments: str) -> None:
     done = subprocess.run(

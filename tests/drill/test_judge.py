@@ -88,6 +88,25 @@ def test_another_page_that_is_inhibited_and_another_ticket_are_no_failure() -> N
     assert judged(seen).outcome is Outcome.HELD
 
 
+def test_another_page_that_may_fire_is_no_failure() -> None:
+    seen = record()
+    assert seen.alerts is not None
+    seen.alerts.append(span("JwtCanaryBudgetBurn"))
+    assert unmet(seen)
+    allowed = EXPECTED.model_copy(update={"may": ("JwtCanaryBudgetBurn",)})
+    assert judge(seen, allowed, objectives()).outcome is Outcome.HELD
+
+
+def test_the_page_of_a_users_own_objective_is_announced_with_its_kind() -> None:
+    verification = next(o for o in objectives() if o.id == "verification")
+    mine = (*objectives(), replace(verification, id="partner", filter={"audience": "x"}))
+    seen = record()
+    assert seen.alerts is not None
+    seen.alerts.append(span("JwtPartnerBudgetBurn"))
+    assert judge(seen, EXPECTED, objectives()).outcome is Outcome.VIOLATED
+    assert judge(seen, EXPECTED, mine).outcome is Outcome.HELD
+
+
 def test_a_refusal_in_the_control_period_fails() -> None:
     seen = record()
     seen.seconds[5] = second(5, refused=1)

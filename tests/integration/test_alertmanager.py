@@ -16,11 +16,14 @@ from tests.integration.conftest import missing_programs, until
 from jwtdrill.catalog.alerting import DetectionAlert, Route
 from jwtdrill.catalog.alerts import ALERTS, DRILL_DECLARED
 from jwtdrill.catalog.objectives import Severity, objectives
+from jwtdrill.drill.declaring import Declaration
+from jwtdrill.drill.watcher import AlertWatcher
 from jwtdrill.observe.routes import Receivers, receiver
 from jwtdrill.observe.stack import Scrape, Stack
 from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.programs import require_program
 from jwtdrill.processes.supervisor import Supervisor, free_port
+from jwtdrill.target.model import Target
 
 pytestmark = [
     pytest.mark.integration,
@@ -253,6 +256,25 @@ def test_a_maintenance_window_silences_pages_and_keeps_records(watched: Watched)
     assert burned >= 300
     watched.amtool("silence", "expire", silence)
     until(lambda: bool(watched.service.at("platform-page", "staging")), 30)
+
+
+def test_a_drill_declares_what_it_raises_hears_it_and_lets_go(watched: Watched) -> None:
+    """Nobody is told of it, the drill's own watch hears it all the same, and of others both."""
+    watch = {"alertmanager": watched.stack.alertmanager, "time_scale": 1800}
+    target = Target.model_validate({"environment": "test", "issuer": {"url": ISSUER}, "watch": watch})
+    declared, other = (
+        alert(name, "ticket", "test", route="platform") for name in ("JwtClockOffset", "JwtRotationFailed")
+    )
+    watcher, declaration = AlertWatcher(watched.stack.alertmanager), Declaration(target, ["JwtClockOffset"])
+    watched.post(declared, other)
+    until(lambda: {"JwtClockOffset", "JwtRotationFailed"} <= {span.name for span in watcher.active()}, 10)
+    until(lambda: bool(watched.service.at("platform-ticket", "test")), 20)
+    assert watched.suppressed(declared)
+    assert {a["labels"]["alertname"] for a in watched.service.at("platform-ticket", "test")} == {"JwtRotationFailed"}
+    assert DRILL_DECLARED not in {span.name for span in watcher.spans()}
+    watcher.stop()
+    declaration.close()  # and lasts on for half an hour, at this scale a second, or what is left of its lease
+    until(lambda: not watched.suppressed(declared), 25)
 
 
 def firing(watched: Watched) -> list[Labels]:

@@ -12,6 +12,9 @@ from jwtdrill.target.load import load_target
 pytestmark = pytest.mark.integration
 
 
+KEPT = "Prometheus keeps what the objectives look back on"
+
+
 def test_the_lab_passes_its_preflight_but_for_its_short_caches(lab: Commands) -> None:
     done = lab.run("jwtdrill", "check", lab.target, "--json")
     items = {item["name"]: item for item in json.loads(done.stdout)}
@@ -20,7 +23,13 @@ def test_the_lab_passes_its_preflight_but_for_its_short_caches(lab: Commands) ->
     assert done.returncode == 1
     assert items["verifier-a refuses bad tokens"]["status"] == "pass"
     assert items["verifier-a-mtls accepts a good token"]["status"] == "pass"
-    for watched in ("metrics arrive at Prometheus", "alerts are loaded", "keys are rotated", "Alertmanager is up"):
+    for watched in (
+        "metrics arrive at Prometheus",
+        "alerts are loaded",
+        KEPT,
+        "keys are rotated",
+        "Alertmanager is up",
+    ):
         assert items[watched]["status"] == "pass", watched
     assert items["introspection tells good from bad"]["status"] == "pass"
     assert {item["checklist"] for item in items.values()} == {"before production", "ready for production"}

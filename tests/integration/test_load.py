@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tests.integration.conftest import ROOT, Commands, processes_naming, until
 
+from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.files import build_dashboards
 from jwtdrill.observe.stack import announce
@@ -243,6 +244,19 @@ def test_every_panels_query_returns_data_in_the_lab(watched: Commands) -> None:
                 elif not [value for value in values if value != "NaN"]:
                     empty.append((name, panel["title"], expr))
     assert not empty
+
+
+def test_every_runbooks_query_runs_in_the_lab(watched: Commands) -> None:
+    """A real Prometheus takes it; query fails the test for what it refuses."""
+    pages = sorted((ROOT / "docs/runbooks").glob("*.md"))
+    queries = [
+        (page.stem, found)
+        for page in pages
+        for found in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    assert {page for page, _ in queries} == set(ALERT_NAMES)
+    answered = sum(bool(query(watched, expr)) for _, expr in queries)
+    assert answered > len(queries) / 4  # a healthy lab has no failures to show
 
 
 def test_a_healthy_lab_under_load_burns_nothing(watched: Commands) -> None:

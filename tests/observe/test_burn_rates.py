@@ -98,6 +98,14 @@ def test_half_an_hour_without_a_request_is_no_alert_and_no_nonsense(objective: O
     assert not run(rules(objective), tmp_path, [good, bad], checks)
 
 
+def test_when_every_series_is_gone_an_alert_says_so_within_minutes(objective: Objective, tmp_path: Path) -> None:
+    """d. Nothing burns where nothing is counted: without this alert it would look like peace."""
+    good, bad = verified().then(HOUR, 10).goes(HOUR / 2), refused("key_unavailable").then(HOUR, 0.001).goes(HOUR / 2)
+    blind = {"alertname": "JwtWatchingBlind", "severity": "page"}
+    checks = [firing(HOUR, 0, **blind), firing(HOUR + 120, 0, **blind), firing(HOUR + 300, 1, **blind)]
+    assert not run(rules(objective), tmp_path, [good, bad], [*checks, firing(HOUR + 900, 0, **PAGE)])
+
+
 def test_the_first_error_of_its_kind_counts_and_an_old_counter_seen_first_does_not(
     objective: Objective, tmp_path: Path
 ) -> None:

@@ -20,7 +20,11 @@ WHOLE: dict[str, Any] = {
     "alerts": {name: f"http://books/{name}.md" for name in ALERT_NAMES},
     "activated": time.time() - 10 * 86400,
     "pages": 200,
+    "retention": "31d",
 }
+
+
+KEPT = "Prometheus keeps what the objectives look back on"
 
 
 def statuses(**changes: Any) -> dict[str, Status]:
@@ -39,6 +43,9 @@ def statuses(**changes: Any) -> dict[str, Status]:
     async def page(request: Request) -> Response:
         return Response(status_code=state["pages"])
 
+    async def runtime(request: Request) -> Response:
+        return JSONResponse({"data": {"storageRetention": state["retention"]}})
+
     async def up(request: Request) -> Response:
         return JSONResponse({})
 
@@ -46,6 +53,7 @@ def statuses(**changes: Any) -> dict[str, Status]:
         routes=[
             Route("/api/v1/query", query),
             Route("/api/v1/rules", rules),
+            Route("/api/v1/status/runtimeinfo", runtime),
             Route("/api/v2/status", up),
             Route("/{page}", page),
         ]
@@ -75,6 +83,10 @@ def test_all_there() -> None:
         ({"pages": 404}, "runbooks are at hand", Status.FAIL),
         ({"activated": time.time() - 100 * 86400}, "keys are rotated", Status.FAIL),
         ({"activated": None}, "keys are rotated", Status.UNKNOWN),
+        ({"retention": "15d"}, KEPT, Status.FAIL),
+        ({"retention": "4w1d or 512MB"}, KEPT, Status.FAIL),
+        ({"retention": "4w2d or 512MB"}, KEPT, Status.PASS),
+        ({"retention": "512MB"}, KEPT, Status.UNKNOWN),
     ],
 )
 def test_what_is_lacking_is_said(changes: dict[str, Any], name: str, status: Status) -> None:

@@ -236,8 +236,14 @@ def test_metrics_tell_remembered_ones_apart(make_cache: MakeCache, endpoint: End
     for _ in range(3):
         check.verify(token)
     text = generate_latest(instruments.registry).decode()
-    assert f'jwt_verification_duration_seconds_count{{alg="ES256",cached="true",issuer="{ISSUER}"}} 2.0' in text
-    assert f'jwt_verification_duration_seconds_count{{alg="ES256",cached="false",issuer="{ISSUER}"}} 1.0' in text
+    assert (
+        f'jwt_verification_duration_seconds_count{{alg="ES256",cached="true",issuer="{ISSUER}",result="success"}} 2.0'
+        in text
+    )
+    assert (
+        f'jwt_verification_duration_seconds_count{{alg="ES256",cached="false",issuer="{ISSUER}",result="success"}} 1.0'
+        in text
+    )
     assert 'result="success"} 3.0' in text
 
 

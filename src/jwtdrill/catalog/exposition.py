@@ -7,6 +7,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from jwtdrill.catalog.metrics import Kind, Metric
 
+MOST_KIDS = 16  # keys of one issuer that a process names at a time, however many it publishes or has published
 UNKNOWN = "unknown"  # label value for whatever a token claims and nobody configured or published
 
 

@@ -19,7 +19,7 @@ from jwtdrill.drill.watcher import alertmanager_of
 from jwtdrill.errors import MissingPartError
 from jwtdrill.target.model import Target
 
-_LEASE = 60.0
+_LEASE = 15.0  # seconds; Alertmanager shortens none that it has been told of
 _TIMEOUT = 5.0
 _LONGEST_SHORT_WINDOW = max(tier.short.total_seconds() for tier in TIERS if tier.severity is Severity.PAGE)
 

@@ -1,12 +1,14 @@
 """What a drill declares of itself, in the experiment's `extensions` under the name `jwtdrill`."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from jwtdrill.catalog.alerts import ALERT_NAMES
+from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
-from jwtdrill.catalog.objectives import Severity
+from jwtdrill.catalog.objectives import Objective, Severity
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -57,3 +59,10 @@ class Expectations(_Declaration):
     def announced(self) -> frozenset[str]:
         """The names of all alerts that it says will or may fire."""
         return frozenset((*(alert.name for alert in self.alerts), *self.may))
+
+
+def with_own(names: Iterable[str], objectives: Iterable[Objective]) -> frozenset[str]:
+    """Those alerts, and those of a user's own objectives that read the page of one of them."""
+    named = frozenset(names)
+    guards = [burn_alert(objective) for objective in objectives if objective.guarded]
+    return named | {alert.name for alert in guards if alert.runbook in named}

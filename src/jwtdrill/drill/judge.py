@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jwtdrill.catalog.objectives import Indicator, Objective, Severity
 from jwtdrill.catalog.verdicts import Verdict
-from jwtdrill.drill.expectations import Expectations, ExpectedAlert
+from jwtdrill.drill.expectations import Expectations, ExpectedAlert, with_own
 from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.verdict import Outcome
@@ -50,7 +50,7 @@ def judge(record: Record, expected: Expectations, objectives: tuple[Objective, .
         findings.append(Finding("A fault was injected", bool(names), names or "none"))
         findings += _control(record)
         findings += [_alert(record, alert, fault) for alert in expected.alerts]
-        findings += _other_pages(record, expected)
+        findings += _other_pages(record, expected, objectives)
         findings += [_recovery(record, expected, fault), _false_accepts(record, expected)]
         findings.append(Finding("The steady state is back", not record.unsteady, record.unsteady or "it is"))
     violated = any(finding.met is False for finding in findings)
@@ -170,10 +170,11 @@ def _seen_after(record: Record, expected: ExpectedAlert, fault: Interval) -> flo
     )
 
 
-def _other_pages(record: Record, expected: Expectations) -> list[Finding]:
+def _other_pages(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> list[Finding]:
     if record.alerts is None:
         return [Finding("No other page", None, "alerts were not watched")]
-    announced = {alert.name for alert in expected.alerts if alert.severity is Severity.PAGE} | set(expected.may)
+    pages = {alert.name for alert in expected.alerts if alert.severity is Severity.PAGE}
+    announced = with_own(pages | set(expected.may), objectives)
     others = sorted({a.name for a in record.alerts if _pages(a) and a.name not in announced})
     return [Finding("No other page", not others, ", ".join(others) or "none")]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.drill.declaring import Declaration
-from jwtdrill.drill.expectations import Expectations
+from jwtdrill.drill.expectations import Expectations, with_own
 from jwtdrill.drill.judge import Judged, judge
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
 from jwtdrill.drill.record import FaultSeen, Interval, Phase, Record, SecondSeen
@@ -61,8 +61,9 @@ class Session:
         if watch.alerts:
             self._watcher = AlertWatcher(alertmanager_of(target))
         if watch.declare:
-            self._declaration = Declaration(target, expected.announced)
-            say(f"declared to Alertmanager: {', '.join(sorted(expected.announced))}")
+            announced = with_own(expected.announced, objectives(target.objectives_path))
+            self._declaration = Declaration(target, announced)
+            say(f"declared to Alertmanager: {', '.join(sorted(announced))}")
         self._folder = OwnFolder("jwtdrill-drill-")
         self._supervisor = Supervisor(self._folder.path)
 

@@ -19,7 +19,7 @@ import httpx
 from prometheus_client import Gauge
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.catalog.exposition import MOST_KIDS, Instruments
 from jwtdrill.catalog.verdicts import Verdict
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.call import Call
@@ -35,7 +35,6 @@ from jwtdrill.tokens.held import GoodTokens
 _TIMEOUT = 5.0
 _RENEW_CHECK = 1.0
 _CERTIFICATES_EVERY = 600.0
-_MOST_KIDS = 16
 _READY_LIFETIME = 300.0  # seconds for which a ready token is taken to be good before it is read again
 _log = logging.getLogger("jwtdrill.canary")
 
@@ -167,13 +166,13 @@ class _KeysSeen:
             return
         first_look = self._last == -math.inf
         self._last = time.monotonic()
-        for kid in kids[:_MOST_KIDS]:
+        for kid in kids[:MOST_KIDS]:
             if kid in self._first_seen:
                 continue
             self._first_seen[kid] = not first_look
             if not first_look:  # what was there before us may be old: that we came is no change of keys
                 self._gauge.labels(self._issuer, kid).set(time.time())
-            if len(self._first_seen) > _MOST_KIDS:
+            if len(self._first_seen) > MOST_KIDS:
                 oldest, shown = self._first_seen.popitem(last=False)
                 if shown:
                     self._gauge.remove(self._issuer, oldest)

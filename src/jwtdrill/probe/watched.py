@@ -1,5 +1,6 @@
 """Items of the preflight that are seen through what watches the target: metrics, alerts, runbooks, rotations."""
 
+import re
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.alerts import ALERT_NAMES
+from jwtdrill.catalog.objectives import objectives
 from jwtdrill.probe.items import Checklist, Item, either, passed, unknown
 from jwtdrill.target.model import Target
 
@@ -14,16 +16,20 @@ _MOST_WAIT = 5.0
 _DAY = 86400.0
 _MOST_KEY_AGE = 90 * _DAY
 _READY = Checklist.READY
+_RULES, _KEPT = "alerts are loaded", "Prometheus keeps what the objectives look back on"
 _RUNBOOKS, _ROTATION = "runbooks are at hand", "keys are rotated"
+_SEEN_THROUGH_PROMETHEUS = (_RULES, _KEPT, _RUNBOOKS, _ROTATION)
+_RETENTION = re.compile(r"(\d+)(y|w|d|h|m|s)(?![a-z])")  # of time; a size limit may stand beside it
+_SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 async def watched_items(target: Target, client: httpx.AsyncClient) -> list[Item]:
     """Each passes, fails, or cannot be told where the target file names nothing that watches."""
     watch = target.watch
-    arrive, rules, up = "metrics arrive at Prometheus", "alerts are loaded", "Alertmanager is up"
+    arrive, up = "metrics arrive at Prometheus", "Alertmanager is up"
     if watch.prometheus is None:
         hint = "name prometheus under [watch]"
-        items = [unknown(arrive, hint), *(unknown(name, hint, "", _READY) for name in (rules, _RUNBOOKS, _ROTATION))]
+        items = [unknown(arrive, hint), *(unknown(name, hint, "", _READY) for name in _SEEN_THROUGH_PROMETHEUS)]
     else:
         found = await _value(client, watch.prometheus, f"count({metrics.VERIFICATION.name})")
         seen = f"{metrics.VERIFICATION.name} is {'there' if found else 'missing'}"
@@ -33,11 +39,12 @@ async def watched_items(target: Target, client: httpx.AsyncClient) -> list[Item]
             either(bool(found), arrive, seen, "scrape the verifiers, or map another system's metrics"),
             either(
                 not lacking,
-                rules,
+                _RULES,
                 f"{len(ALERT_NAMES) - len(lacking)} of {len(ALERT_NAMES)}",
                 "load alerts/jwtdrill.rules.yml, or what `jwtdrill build` makes for your objectives",
                 _READY,
             ),
+            await _kept(client, watch.prometheus, target),
             await _runbooks(client, loaded),
             await _rotation(client, watch.prometheus),
         ]
@@ -48,6 +55,21 @@ async def watched_items(target: Target, client: httpx.AsyncClient) -> list[Item]
         items.append(either(status is not None, up, "it answers" if status else "no answer", "start it", _READY))
     audit = "see that issuance and refusals are kept for as long as you must account for them"
     return [*items, unknown("audit log with retention", "not to be seen from outside", audit, _READY)]
+
+
+async def _kept(client: httpx.AsyncClient, prometheus: str, target: Target) -> Item:
+    """That a budget is judged over its whole period: a sum over more than is kept is that of what is kept."""
+    guarded = [objective for objective in objectives(target.objectives_path) if objective.guarded]
+    longest = max(guarded, key=lambda objective: objective.period, default=None)
+    content = await _json(client, f"{prometheus}/api/v1/status/runtimeinfo") or {}
+    retention = str(content.get("data", {}).get("storageRetention", ""))
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _RETENTION.findall(retention))
+    if longest is None or not seconds:
+        return unknown(_KEPT, f"storage retention {retention or 'not told'}", "", _READY)
+    seen = f"it keeps {retention}, and {longest.id} looks back {longest.period_days:g} days"
+    mend = f"--storage.tsdb.retention.time={longest.period_days:g}d, or a shorter period_days"
+    enough = seconds >= longest.period.total_seconds() / target.watch.time_scale
+    return either(enough, _KEPT, seen, mend, _READY)
 
 
 async def _runbooks(client: httpx.AsyncClient, loaded: dict[str, str]) -> Item:

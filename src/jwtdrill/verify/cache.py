@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.exposition import UNKNOWN, Instruments
+from jwtdrill.catalog.exposition import MOST_KIDS, UNKNOWN, Instruments
 from jwtdrill.verify.fetch import Fetched, FetchError, FetchLimits, fetch_keyset
 from jwtdrill.verify.keyset import TrustedKey, select
 
@@ -280,13 +280,15 @@ class _CacheMetrics:
         self._fetches = {result: fetches.labels(issuer, result) for result in ("success", "failure")}
         self._durations = {result: durations.labels(issuer, result) for result in ("success", "failure")}
         self._last = instruments.gauge(metrics.JWKS_LAST_SUCCESS)
-        self._keys = instruments.gauge(metrics.JWKS_KEYS).labels(issuer)
+        self._keys = instruments.gauge(metrics.JWKS_KEYS)
+        self._fetched = False  # until then there is no number of keys, for 0 would be a change when the first come
         self._lifetime = instruments.gauge(metrics.JWKS_LIFETIME).labels(issuer)
         instruments.gauge(metrics.JWKS_STALE_LIMIT).labels(issuer).set(policy.stale_limit)
         self._info = instruments.gauge(metrics.SIGNING_KEY_INFO)
         self._named: set[tuple[str, str]] = set()
 
     def success(self, seconds: float, keys: tuple[TrustedKey, ...], lifetime: float) -> None:
+        self._fetched = True
         self._count("success", seconds, keys)
         self._last.labels(self._issuer).set(time.time())
         self._lifetime.set(lifetime)
@@ -297,8 +299,9 @@ class _CacheMetrics:
     def _count(self, result: str, seconds: float, keys: tuple[TrustedKey, ...]) -> None:
         self._fetches[result].inc()
         self._durations[result].observe(seconds)
-        self._keys.set(len(keys))
-        named = {(key.kid or UNKNOWN, key.alg_label) for key in keys}
+        if self._fetched:
+            self._keys.labels(self._issuer).set(len(keys))
+        named = {(key.kid or UNKNOWN, key.alg_label) for key in keys[:MOST_KIDS]}
         for kid, alg in self._named - named:
             self._info.remove(self._issuer, kid, alg, "trusted")
         for kid, alg in named:

@@ -3,12 +3,13 @@
 import math
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from prometheus_client import Counter
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.exposition import UNKNOWN, Instruments
+from jwtdrill.catalog.exposition import MOST_KIDS, UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason
 
 _SLOTS = 6
@@ -46,7 +47,11 @@ class ClockOffset:
 
 
 class VerificationMetrics:
-    """Counts what one verifier does."""
+    """Counts what one verifier does.
+
+    Of its issuer's keys the MOST_KIDS that were used last have series of their own, so that neither years of rotations
+    nor a huge key set grow the label space.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,9 @@ class VerificationMetrics:
         self._offset = ClockOffset(offset_window)
         instruments.gauge(metrics.TOKEN_CLOCK_OFFSET).labels(issuer).set_function(self._offset.value)
         self._counters: dict[tuple[str, str, str], Counter] = {}
+        self._kids: OrderedDict[str, set[str]] = OrderedDict()  # to their algorithms, those used last at the end
+        self._last_kid = UNKNOWN
+        self._lock = threading.Lock()
         self._durations = {
             (alg, cached, result): duration.labels(issuer, alg, "true" if cached else "false", result)
             for alg in (UNKNOWN, *algorithms)
@@ -89,11 +97,30 @@ class VerificationMetrics:
     def _count(self, kid: str | None, alg: str | None, reason: str, seconds: float, remembered: bool) -> None:
         kid, alg = kid or UNKNOWN, alg if alg is not None and alg in self._algorithms else UNKNOWN
         counter = self._counters.get((kid, alg, reason))
-        if counter is None:
-            self._begin(kid, alg)
-            counter = self._counters[kid, alg, reason]
+        if counter is None or kid != self._last_kid:
+            counter = self._used(kid, alg, reason)
         counter.inc()
         self._durations[alg, remembered, "failure" if reason else "success"].observe(seconds)
+
+    def _used(self, kid: str, alg: str, reason: str) -> Counter:
+        """The counter of a key that was not the last one used; those of the key whose use is longest ago may go."""
+        with self._lock:
+            if (kid, alg, reason) not in self._counters:
+                self._begin(kid, alg)
+            if kid != UNKNOWN:
+                self._kids.setdefault(kid, set()).add(alg)
+                self._kids.move_to_end(kid)
+            if len(self._kids) > MOST_KIDS:
+                self._forget(*self._kids.popitem(last=False))
+            self._last_kid = kid
+            return self._counters[kid, alg, reason]
+
+    def _forget(self, kid: str, algorithms: set[str]) -> None:
+        for alg in algorithms:
+            for reason in ("", *Reason):
+                del self._counters[kid, alg, reason]
+                result = "failure" if reason else "success"
+                self._total.remove(self._issuer, self._audience, kid, alg, result, reason)
 
     def _begin(self, kid: str, alg: str) -> None:
         """Begin the series of a key at zero: a rate does not see the value that a series is born with."""
