@@ -3,7 +3,7 @@
     python -m benchmarks [NAME …] [--seconds 5] [--pairs 5] [--write]
 
 Each figure is the median over pairs of runs, one of what is measured and one of its reference. With --write the tables
-in docs/benchmarks.md and docs/benchmarks.json are replaced. Without names all run: three quarters of an hour.
+in docs/benchmarks.md and docs/benchmarks.json are replaced. Without names all run: about an hour.
 """
 
 import argparse
@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import crypto_speed, lab_speed, load_speed, truth, upkeep, verification_cost
-from benchmarks.figures import HEADER, Figure
+from benchmarks.alerting import report
+from benchmarks.figures import HEADER, Figure, Table
 from jwtdrill.errors import JwtdrillError
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -34,22 +35,27 @@ BENCHMARKS: dict[str, Callable[[Path, float, int], list[Figure]]] = {
     "ten-minutes": upkeep.ten_minutes,
     "scoreboard": upkeep.scoreboard,  # last: it imports locust, which patches this process
 }
-COST = "verification-cost"
+# Each with a table of its own in docs/benchmarks.md.
+TABLES: dict[str, Callable[[Path, float], Table]] = {
+    "verification-cost": verification_cost.table,
+    "alerts": report.alerts,
+}
 
 
 def main() -> int:
     """Run, print the tables, and say by the exit code whether the goals are met."""
+    known = [*TABLES, *BENCHMARKS]
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join([COST, *BENCHMARKS])}; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all by default")
     parser.add_argument("--seconds", type=float, default=5, help="of each run")
     parser.add_argument("--pairs", type=int, default=5, help="runs of measured and reference")
     parser.add_argument("--write", action="store_true", help="replace the tables under docs/")
     given = parser.parse_args()
-    unknown = set(given.names) - {COST, *BENCHMARKS}
+    unknown = set(given.names) - set(known)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}: choose from {', '.join([COST, *BENCHMARKS])}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}: choose from {', '.join(known)}")
     figures: dict[str, list[Figure]] = {}
     print(HEADER, flush=True)
     with tempfile.TemporaryDirectory(prefix="jwtdrill-bench-") as folder:
@@ -61,11 +67,16 @@ def main() -> int:
             for figure in figures[name]:
                 print(figure.row, flush=True)
             print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
-        if not given.names or COST in given.names:
-            cost = verification_cost.table(Path(folder), given.seconds)
-            print(f"\n{cost}")
+        for name, make in TABLES.items():
+            if given.names and name not in given.names:
+                continue
+            begin = time.monotonic()
+            table = make(Path(folder), given.seconds)
+            figures[name] = table.figures
+            print("\n".join(["", table.text, "", *(figure.row for figure in table.figures)]), flush=True)
+            print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
             if given.write:
-                _replace(DOCS / "benchmarks.md", COST, cost)
+                _replace(DOCS / "benchmarks.md", name, table.text)
     if given.write:
         _write(figures)
     return 0 if all(figure.met is not False for group in figures.values() for figure in group) else 1
@@ -75,10 +86,10 @@ def _write(figures: dict[str, list[Figure]]) -> None:
     """Keep what other runs have found, and put these in its place."""
     file = DOCS / "benchmarks.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    known |= {name: [figure.to_json() for figure in group] for name, group in figures.items()}
+    known |= {name: [figure.to_json() for figure in group] for name, group in figures.items() if group}
     known["python"] = platform.python_version()
     file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-    entries = [entry for name in BENCHMARKS for entry in known.get(name, ())]
+    entries = [entry for name in (*BENCHMARKS, *TABLES) for entry in known.get(name, ())]
     rows = [Figure(**entry).row for entry in entries]
     _replace(DOCS / "benchmarks.md", "figures", "\n".join([HEADER, *rows]))
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -33,6 +33,14 @@ class Figure:
             f"| {self.name} | {self.measured:,.4g} {self.unit} | {self.against}: {self.reference:,.4g} "
             f"| {self.ratio:.3g} | {low:.3g} to {high:.3g} | {self.goal} | {word} |"
         )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of its own in Markdown, and the figures that follow from it."""
+
+    text: str
+    figures: list[Figure] = field(default_factory=list)
 
 
 HEADER = "| figure | measured | reference | ratio | spread | goal | |\n|---|---|---|---|---|---|---|"

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.figures import Table
 from benchmarks.places import QuietLab, jwtdrill_locust
 from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.target.load import load_target
@@ -33,8 +34,8 @@ HEADER = (
 )
 
 
-def table(folder: Path, seconds: float) -> str:
-    """The rows as Markdown."""
+def table(folder: Path, seconds: float) -> Table:
+    """A row for each variant."""
     rows, base = [], 0.0
     for number, (name, options) in enumerate(_VARIANTS):
         with QuietLab(folder / f"cost-{number}", **options) as lab:
@@ -54,7 +55,7 @@ def table(folder: Path, seconds: float) -> str:
             f"| {name} | {size:,} | {each:,.0f} | {each / base:.2f} | {1e6 / each:,.0f} "
             f"| {entry['milliseconds']['p50']:.2f} | {entry['milliseconds']['p99']:.2f} |"
         )
-    return "\n".join([HEADER, *rows])
+    return Table("\n".join([HEADER, *rows]))
 
 
 def _cpu(url: str) -> float:
