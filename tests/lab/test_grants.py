@@ -161,7 +161,7 @@ def test_introspection_and_revocation_tell_the_same(issuer: Grants) -> None:
     form = {"grant_type": TOKEN_EXCHANGE, "subject_token": token, "subject_token_type": ACCESS_TOKEN}
     assert issuer.as_partner(**form).json()["error"] == "invalid_grant"
     value = issuer.service.instruments.registry.get_sample_value
-    assert value("jwt_introspection_total", {"issuer": URL, "result": "failure"}) == 1
+    assert value("jwt_introspection_total", {"issuer": URL, "result": "failure", "error": "invalid_client"}) == 1
 
 
 def test_a_refresh_token_is_revoked_with_its_family(issuer: Grants) -> None:
