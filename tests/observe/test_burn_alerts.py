@@ -132,7 +132,10 @@ class Timed:
         fires = {-STEP: 0, self.hold - STEP: 0, self.hold: 1}
         resolves = {**fires, self.short: 1, lasts: 0}
         beyond = round(1.4 * self.short / STEP) * STEP + self.hold
-        needed, young = self.needed(self.begin), 10 * self.unit
+        needed = self.needed(self.begin)
+        young = STEP * round(
+            max(10 * self.unit, 1.5 * self.share * self.long) / STEP
+        )  # before, no burn would be enough
         found = {
             "over": (self.scene("over", {0: 1.03 * needed}), resolves),
             "under": (self.scene("under", {0: 0.97 * self.needed(self.begin + lasts)}), never),
