@@ -19,7 +19,9 @@ _LOOKBACK = steps(300)
 _YOUNG = 60.0  # seconds
 _CANARY = steps(60)
 _USUAL = steps(3600)
-_TIMES, _BESIDE = 3, 1.0 * STEP
+_BESIDE, _OUTAGE, _ACCEPTED_LEAST = 1.0 * STEP, 0.5, 0.05
+_SPARSE, _SPREAD, _FAILING = 0.25, steps(900), steps(300)
+_MORE_THAN_ONE, _HALF = 2.0, 0.5
 _REMEMBERED = timedelta(hours=6)
 _DAY = timedelta(days=1)
 _BY_STEPS = steps(300)  # of long windows
@@ -35,7 +37,7 @@ def _fires(bad: Array, events: Array, objective: Objective, tier: BurnTier) -> N
     factor = tier.factor(objective.period)
     remembered = steps(min(tier.long, _REMEMBERED).total_seconds())
     true = burn_rate(bad, events, objective, tier.long) > factor
-    true &= last(burn_rate(bad, events, objective, tier.short), remembered) > factor
+    true &= last(_burning_now(bad, events, objective, tier.short), remembered) > factor
     true &= _over(bad, tier.long)[0] >= objective.minimum_bad_events
     return held(true, steps(tier.hold.total_seconds()))
 
@@ -48,6 +50,14 @@ def burn_rate(bad: Array, events: Array, objective: Objective, window: timedelta
     with np.errstate(divide="ignore", invalid="ignore"):
         burn = failed / (asked / points) / np.maximum(points, least) / objective.budget
     return np.where(asked > 0, burn, np.nan)
+
+
+def _burning_now(bad: Array, events: Array, objective: Objective, window: timedelta) -> Array:
+    """The same, in which one error among others counts for none."""
+    burn, failed = burn_rate(bad, events, objective, window), _over(bad, window)[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        burning = (failed >= _MORE_THAN_ONE) | (failed / _over(events, window)[0] >= _HALF)
+    return np.where(burning, burn, burn * 0)
 
 
 def _over(values: Array, window: timedelta) -> tuple[Array, Array]:
@@ -75,19 +85,29 @@ def _events(series: Sequence[Series]) -> tuple[Array, Array]:
 
     good, blamed = of(""), of(*reasons_blamed_on(Blame.SERVICE))
     ambiguous = of(*reasons_blamed_on(Blame.AMBIGUOUS))
-    bad = blamed + _burnt(ambiguous, np.where(there, good + blamed, np.nan), _canary_failing(series))
+    bad = blamed + _burnt(ambiguous, np.where(there, good, np.nan), blamed, _canary_failing(series))
     return np.where(there, bad, np.nan), np.where(there, good + bad, np.nan)
 
 
-def _burnt(ambiguous: Array, others: Array, failing: Array) -> Array:
+def _burnt(refused: Array, accepted: Array, blamed: Array, failing: Array) -> Array:
     """Ambiguous refusals as far as they burn: what does is itself part of the traffic that is usual afterwards."""
-    burnt = np.zeros_like(ambiguous)
+    burnt, most = np.zeros_like(refused), np.zeros_like(refused)
+    others = accepted + blamed
     sums, points = running(others), running((~np.isnan(others)).astype(float))
-    for now in np.flatnonzero((ambiguous > 0) & (failing > 0)).tolist():
-        begin = max(now - _USUAL, 0)
-        number = points[now] - points[begin]
-        usual = (sums[now] - sums[begin] + burnt[begin:now].sum()) / number if number else 0.0
-        burnt[now] = min(ambiguous[now], (_TIMES * usual + _BESIDE) * failing[now])
+    all_refused, of_late = running(refused), total((failing > 0).astype(float), _FAILING) > 0
+    for now in np.flatnonzero((failing > 0) | (of_late & (refused > 0))).tolist():
+        begin, spread = max(now - _USUAL, 0), max(now - _SPREAD, 0)
+        share = failing[now]
+        if share > 0 and not np.isnan(others[now]):
+            number = points[now] - points[begin]
+            usual = (sums[now] - sums[begin] + burnt[begin:now].sum()) / number if number else 0.0
+            users = max(usual, accepted[now] / max(1 - share, _ACCEPTED_LEAST))
+            most[now] = (users + _BESIDE * (share >= _OUTAGE)) * share
+        if not refused[now]:
+            continue
+        explained = most[spread : now + 1].sum() / (all_refused[now + 1] - all_refused[spread])
+        sparse = refused[now] * min(explained, 1) if explained >= _SPARSE else 0.0
+        burnt[now] = max(min(refused[now], most[now]), sparse)
     return burnt
 
 

@@ -133,9 +133,8 @@ class Timed:
         resolves = {**fires, self.short: 1, lasts: 0}
         beyond = round(1.4 * self.short / STEP) * STEP + self.hold
         needed = self.needed(self.begin)
-        young = STEP * round(
-            max(10 * self.unit, 1.5 * self.share * self.long) / STEP
-        )  # before, no burn would be enough
+        # Before it is so old no burn would be enough.
+        young = STEP * round(max(10 * self.unit, 1.5 * self.share * self.long) / STEP)
         found = {
             "over": (self.scene("over", {0: 1.03 * needed}), resolves),
             "under": (self.scene("under", {0: 0.97 * self.needed(self.begin + lasts)}), never),
@@ -144,6 +143,13 @@ class Timed:
             "enough": (self.scene("enough", {0: few}, usual=0), fires),
             "too few": (self.scene("too few", {0: few - 1}, usual=0), never),
         }
+        # So few events that one bad one burns the short window: after an outage it is none, and two are.
+        quiet = round(0.5 / self.share / (self.short / STEP) * 512) / 512  # sums of which promtool reads exactly
+        later = round(1.3 * self.short / STEP) * STEP
+        outage = max(round(1.5 * needed * quiet / PER_STEP), few)
+        for name, more in (("one later", 1), ("two later", 2)):
+            again = {self.hold: 1, lasts: 0, later + self.hold: more - 1}
+            found[name] = (self.scene(name, {0: outage, later: more}, usual=quiet), again)
         if self.whole:
             within, before = self.hold + 2 * STEP - self.long, -2 * STEP - self.long
             both = (0.6 * needed, 0.45 * needed)

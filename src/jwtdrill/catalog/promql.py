@@ -18,6 +18,7 @@ UNAUTHORIZED_OF_LATE = "jwtdrill:unauthorized:events5m"  # by route
 CANARY_FAILING = "jwtdrill:canary_failing:ratio"  # of its tokens, of which none is sent to the token endpoint
 CALLS = f'resource!="{metrics.AT_ISSUER}"'
 EVENTS_BAD, EVENTS_ALL = "jwtdrill:events_bad:events", "jwtdrill:events_all:events"  # by objective
+EVENTS_MOST = "jwtdrill:ambiguous_most:events"  # ambiguous refusals that users can have met with, by objective
 _STEPS_IN_A_DAY = 288  # of five minutes
 
 

@@ -1,9 +1,9 @@
 """The indicators in PromQL: for each objective, how many bad events and how many in all since the last evaluation.
 
 What the client is to blame for is in neither. What is ambiguous, for it can be an attack, a client or an outage, is bad
-only while the canary of that issuer and environment fails, and then no more of it than the canary's failing share of
-three times the usual traffic and one a second: so one failed call of the canary beside a flood of forged tokens burns
-what it is worth, and a flood does not hide an outage.
+only while the canary of that issuer and environment fails, and then at most the canary's failing share of the traffic
+that users have: of what is usual, or of what must come in if what is accepted is the rest. So one failed call of the
+canary beside a flood of forged tokens burns what it is worth, and a flood does not hide an outage.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from jwtdrill.catalog import metrics
 from jwtdrill.catalog.alerting import GROUP
 from jwtdrill.catalog.metrics import Metric, bucket
 from jwtdrill.catalog.objectives import Indicator, Objective
-from jwtdrill.catalog.promql import CALLS, CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, among
+from jwtdrill.catalog.promql import CALLS, CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, EVENTS_MOST, among
 from jwtdrill.catalog.reasons import MISUSE, Blame, TokenError, reasons_blamed_on
 from jwtdrill.observe.counting import Counted
 from jwtdrill.observe.timing import TimeScale
@@ -23,15 +23,24 @@ _ISSUER = "issuer"
 _ANSWERED = 'result!="failure"'  # quick refusals in bulk must not make slow answers look rare
 SUCCESS, FAILURE = 'result="success"', 'result="failure"'
 _AMBIGUOUS = among(reasons_blamed_on(Blame.AMBIGUOUS))
-_USUAL, _BESIDE = 3, 1.0  # times the traffic of the last hour, and events/s, that ambiguous refusals can burn at most
+_USUAL, _BESIDE = 3, 1.0  # times the traffic of the last hour, and events/s, that an outage explains at most
+_ACCEPTED_LEAST = 0.05  # share of users' traffic that is taken to be accepted at the least, to tell it from what is
+_OUTAGE = 0.5  # share of the canary's tokens refused, from which an outage is beyond doubt
+_SPARSE = 0.25  # least share of ambiguous refusals explained, for them to be an outage at little traffic and no flood
+_FAILING = timedelta(minutes=5)  # in which the canary must have failed for that
+_SPREAD = timedelta(minutes=15)  # over which that share is taken, for one refusal seldom meets its second of the canary
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """PromQL of the bad events and of all, since the last evaluation."""
+    """PromQL of the bad events and of all, since the last evaluation.
+
+    most: where some are ambiguous, how many of these can be bad; recorded before the others.
+    """
 
     bad: str
     all: str
+    most: str = ""
 
 
 def counted_for(objectives: Iterable[Objective]) -> list[Counted]:
@@ -71,14 +80,15 @@ def events(objective: Objective, scale: TimeScale, hour: str) -> Events:
     match objective.indicator:
         case Indicator.VERIFICATION_SUCCESS:
             bad = f"({counts.sum(name, FAILURE, among(reasons_blamed_on(Blame.SERVICE)))} or {none})"
-            bad += f"\n+ (\n{counts.ambiguous(name, scale, hour)}\n  or {none}\n)"
+            bad += f"\n+ (\n{counts.ambiguous(name, scale)}\n  or {none}\n)"
         case Indicator.ISSUANCE_SUCCESS | Indicator.INTROSPECTION_SUCCESS:
             # What is no error of the client's is the service's, a code that nobody knows and none at all too.
             blamed = f'error!~"{"|".join(error for error in TokenError if error.blame is Blame.CLIENT)}"'
             bad = f"({counts.sum(name, FAILURE, blamed)} or {none})"
         case _:
             bad = f"({counts.sum(name, FAILURE)} or {none})"
-    return Events(bad, f"{good} + {counts.own(EVENTS_BAD)}")
+    most = counts.most(name, scale, hour) if objective.indicator is Indicator.VERIFICATION_SUCCESS else ""
+    return Events(bad, f"{good} + {counts.own(EVENTS_BAD)}", most)
 
 
 def misuse(scale: TimeScale, hour: str, window: timedelta) -> str:
@@ -109,21 +119,39 @@ class _Counts:
 
     def sum(self, name: str, *matchers: str) -> str:
         """The events of that recorded series."""
+        return f"sum by ({self._by}) ({self._matching(name, *matchers)})"
+
+    def _matching(self, name: str, *matchers: str) -> str:
         inside = ", ".join((*matchers, *self._filter))
-        return f"sum by ({self._by}) ({name}{{{inside}}})" if inside else f"sum by ({self._by}) ({name})"
+        return f"{name}{{{inside}}}" if inside else name
 
     def own(self, name: str) -> str:
         """What has been recorded for this objective, without the label that says so."""
         return f'sum by ({self._by}) ({name}{{objective="{self._id}"}})'
 
-    def ambiguous(self, name: str, scale: TimeScale, hour: str) -> str:
-        """Ambiguous refusals, as far as they burn."""
-        refused = self.sum(name, FAILURE, _AMBIGUOUS)
+    def most(self, name: str, scale: TimeScale, hour: str) -> str:
+        """How many of the ambiguous refusals since the last evaluation users can have met with."""
+        per_canary = f"on ({', '.join(GROUP)}) group_left ()"
         usual = f'sum by ({self._by}) (avg_over_time({EVENTS_ALL}{{objective="{self._id}"}}[{hour}]))'
-        beside = f"{_BESIDE * scale.interval:g}"
-        most = f"({_USUAL} * ({usual} or {refused} * 0) + {beside})"
-        most += f"\n    * on ({', '.join(GROUP)}) group_left () {CANARY_FAILING}"
-        return f"  {refused}\n  < {most}\n  or {most}\n  and {refused}"
+        accepted = self.sum(name, SUCCESS)
+        now = f"{accepted} / {per_canary} clamp_min(1 - {CANARY_FAILING}, {_ACCEPTED_LEAST})"
+        beside = f"{_BESIDE * scale.interval:g} * ({CANARY_FAILING} >= bool {_OUTAGE})"
+        return (
+            f"(\n  ({now} >= {usual}\n  or {usual}\n  or {now}\n  or {self.sum(name)} * 0)\n"
+            f"  + {per_canary} {beside}\n) * {per_canary} {CANARY_FAILING}"
+        )
+
+    def ambiguous(self, name: str, scale: TimeScale) -> str:
+        """Ambiguous refusals, as far as they burn: up to what users can have met with, now or over a while."""
+        refused, most = self.sum(name, FAILURE, _AMBIGUOUS), self.own(EVENTS_MOST)
+        spread = scale.window(_SPREAD)
+        all_refused = f"sum by ({self._by}) (sum_over_time({self._matching(name, FAILURE, _AMBIGUOUS)}[{spread}]))"
+        all_most = f'sum by ({self._by}) (sum_over_time({EVENTS_MOST}{{objective="{self._id}"}}[{spread}]))'
+        failing = f"max_over_time({CANARY_FAILING}[{scale.window(_FAILING)}]) > 0"
+        share = f"clamp_max({all_most} / ({all_refused} > 0) >= {_SPARSE}, 1)"
+        sparse = f"{refused} * {share} and on ({', '.join(GROUP)}) {failing}"
+        step = f"({refused} < {most} or {most} and {refused})"
+        return f"  ({sparse}) >= {step}\n  or {step}\n  or ({sparse})"
 
 
 def _metric(objective: Objective) -> Metric:

@@ -2,8 +2,8 @@
 
 Burn rates are ratios of sums over counted events, never averages of ratios, so that a quiet hour weighs little, and
 history that is missing counts as good at the rate of what there is. A tier fires when its long window burns faster than
-its factor and holds enough bad events, and its short window did when somebody last asked: one error never pages, a
-total outage at little traffic does, and silence neither ends nor begins anything.
+its factor and holds enough bad events, and its short window did when somebody last asked: one error never pages, not
+even hours after an outage, a total outage at little traffic does, and silence neither ends nor begins anything.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from jwtdrill.catalog.alerting import BurnAlert, DetectionAlert
 from jwtdrill.catalog.alerts import DETECTION_ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.objectives import BurnTier, Objective
-from jwtdrill.catalog.promql import CANARY_FAILING, EVENTS_ALL, EVENTS_BAD
+from jwtdrill.catalog.promql import CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, EVENTS_MOST
 from jwtdrill.catalog.watching_alerts import WATCHING_ALERTS
 from jwtdrill.observe.annotations import annotations
 from jwtdrill.observe.counting import counting_rule, merged
@@ -25,6 +25,7 @@ from jwtdrill.observe.timing import TimeScale, promql_duration, window_name
 RUNBOOKS = "https://runbooks.example/jwtdrill"  # to be replaced by where the user keeps docs/runbooks
 BUDGET_REMAINING = "jwtdrill:budget_remaining:ratio"
 _REMEMBERED = timedelta(hours=6)  # for which the last burn of a short window counts where nobody asks
+_MORE_THAN_ONE, _HALF = 2, 0.5  # bad events, or their share, without which a short window burns by chance
 _USUAL = timedelta(hours=1)  # over which traffic is as usual
 _CANARY = timedelta(minutes=1)  # in which the canary's failing share is taken
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
@@ -34,6 +35,11 @@ _STEPS = {_DAY: timedelta(minutes=5), _WEEK: timedelta(hours=1)}  # of sums over
 def burn_rate(window: timedelta) -> str:
     """The series of burn rates over that window: 1 spends the budget exactly in the objective's period."""
     return f"jwtdrill:burn_rate:{window_name(window)}"
+
+
+def burning_now(window: timedelta) -> str:
+    """The same of a short window, in which one error among others counts for none: of an outage there would be more."""
+    return f"jwtdrill:burning_now:{window_name(window)}"
 
 
 def rule_file(objectives: Iterable[Objective], scale: TimeScale, runbooks: str = RUNBOOKS) -> dict[str, Any]:
@@ -47,7 +53,11 @@ def rule_file(objectives: Iterable[Objective], scale: TimeScale, runbooks: str =
             *counts,
             failing,
             *records(scale, scale.window(_USUAL)),
-            *(rule for one in guarded for rule in (*_events(one, scale), *_burn_rates(one, scale))),
+            *(
+                rule
+                for one in guarded
+                for rule in (*_events(one, scale), *_burn_rates(one, scale), *_burning_now(one, scale))
+            ),
             *(
                 _burn_rule(objective, burn_alert(objective), tier, scale, runbooks)
                 for objective in guarded
@@ -85,7 +95,9 @@ def prometheus_rule(rules: Mapping[str, Any]) -> dict[str, Any]:
 def _events(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
     found = events(objective, scale, scale.window(_USUAL))
     only, labels = _only(objective), {"objective": objective.id}
+    most = [{"record": EVENTS_MOST, "expr": found.most, "labels": labels}] if found.most else []
     return [
+        *most,
         {"record": EVENTS_BAD, "expr": found.bad, "labels": labels},
         {"record": EVENTS_ALL, "expr": found.all, "labels": labels},
         *(
@@ -150,6 +162,16 @@ def _burn_rates(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
     return rules
 
 
+def _burning_now(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]:
+    only, rules = _only(objective), []
+    for window in sorted({tier.short for tier in objective.burn_tiers}):
+        bad, total = (f"sum_over_time({_over(name, objective, window, scale)})" for name in (EVENTS_BAD, EVENTS_ALL))
+        burn = f"{burn_rate(window)}{only}"
+        expr = f"{burn} and ({bad} >= {_MORE_THAN_ONE} or {bad} / {total} >= {_HALF})\nor {burn} * 0"
+        rules.append({"record": burning_now(window), "expr": expr, "labels": {"objective": objective.id}})
+    return rules
+
+
 def _budget(objective: Objective, scale: TimeScale) -> dict[str, Any]:
     """What is left of the period's budget."""
     bad, total = (
@@ -170,7 +192,7 @@ def _burn_rule(
         "alert": alert.name,
         "expr": (
             f"{burn_rate(tier.long)}{only} > {factor}\n"
-            f"and last_over_time({burn_rate(tier.short)}{only}[{remembered}]) > {factor}\n"
+            f"and last_over_time({burning_now(tier.short)}{only}[{remembered}]) > {factor}\n"
             f"and sum_over_time({bad}) >= {objective.minimum_bad_events:g}"
         ),
     }
