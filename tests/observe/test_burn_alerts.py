@@ -143,13 +143,18 @@ class Timed:
             "enough": (self.scene("enough", {0: few}, usual=0), fires),
             "too few": (self.scene("too few", {0: few - 1}, usual=0), never),
         }
-        # So few events that one bad one burns the short window: after an outage it is none, and two are.
-        quiet = round(0.5 / self.share / (self.short / STEP) * 512) / 512  # sums of which promtool reads exactly
+        # After an outage so few events that a bad one burns the short window: one is none, two are, and half of all is.
+        steps, exact = self.short / STEP, 1024  # parts of an event, of which promtool reads the sums exactly
+        quiet = round(0.5 / self.share / steps * exact) / exact
+        afterwards = [("one later", quiet, 1, 0), ("two later", quiet, 2, 1)]
+        if self.whole and self.share < 0.4:
+            some, more = (round(good / (steps + 1) * exact) / exact for good in (0.98, 1.06))
+            afterwards += [("half later", some, 1, 1), ("less than half later", more, 1, 0)]
         later = round(1.3 * self.short / STEP) * STEP
-        outage = max(round(1.5 * needed * quiet / PER_STEP), few)
-        for name, more in (("one later", 1), ("two later", 2)):
-            again = {self.hold: 1, lasts: 0, later + self.hold: more - 1}
-            found[name] = (self.scene(name, {0: outage, later: more}, usual=quiet), again)
+        for name, usual, errors, count in afterwards:
+            outage = max(round(1.5 * needed * usual / PER_STEP), few)
+            again = {self.hold: 1, lasts: 0, later + self.hold: count}
+            found[name] = (self.scene(name, {0: outage, later: errors}, usual=usual), again)
         if self.whole:
             within, before = self.hold + 2 * STEP - self.long, -2 * STEP - self.long
             both = (0.6 * needed, 0.45 * needed)
@@ -217,11 +222,14 @@ _NUMBER = re.compile(r"(?<![\w.:\[\"{])\d+(?:\.\d+)?(?![\w.:\"\]])")
 
 
 def mutants(timed: Timed, rules: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str, str]]:
-    """Each number of the alert, and each window and divisor of its burn rates, a tenth more and a tenth less."""
+    """The rules with one number of theirs, or one window, a tenth more or less.
+
+    Those of the alert, of its burn rates, and of what counts for none in a short window.
+    """
     for group in rules["groups"]:
         for rule in group["rules"]:
             name = rule.get("alert") or rule["record"]
-            if ":burn_rate:" not in name and "alert" not in rule:
+            if ":burn_rate:" not in name and ":burning_now:" not in name and "alert" not in rule:
                 continue
             expr = rule["expr"]
             for found in _NUMBER.finditer(expr):

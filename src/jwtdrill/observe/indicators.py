@@ -77,8 +77,10 @@ def events(objective: Objective, scale: TimeScale, hour: str) -> Events:
     name = metric.events
     none = f"{counts.sum(name)} * 0"
     good = f"({counts.sum(name, SUCCESS)} or {none})"
+    most = ""
     match objective.indicator:
         case Indicator.VERIFICATION_SUCCESS:
+            most = counts.most(name, scale, hour)
             bad = f"({counts.sum(name, FAILURE, among(reasons_blamed_on(Blame.SERVICE)))} or {none})"
             bad += f"\n+ (\n{counts.ambiguous(name, scale)}\n  or {none}\n)"
         case Indicator.ISSUANCE_SUCCESS | Indicator.INTROSPECTION_SUCCESS:
@@ -87,7 +89,6 @@ def events(objective: Objective, scale: TimeScale, hour: str) -> Events:
             bad = f"({counts.sum(name, FAILURE, blamed)} or {none})"
         case _:
             bad = f"({counts.sum(name, FAILURE)} or {none})"
-    most = counts.most(name, scale, hour) if objective.indicator is Indicator.VERIFICATION_SUCCESS else ""
     return Events(bad, f"{good} + {counts.own(EVENTS_BAD)}", most)
 
 
@@ -119,39 +120,47 @@ class _Counts:
 
     def sum(self, name: str, *matchers: str) -> str:
         """The events of that recorded series."""
-        return f"sum by ({self._by}) ({self._matching(name, *matchers)})"
-
-    def _matching(self, name: str, *matchers: str) -> str:
-        inside = ", ".join((*matchers, *self._filter))
-        return f"{name}{{{inside}}}" if inside else name
+        return self._sum(self._matching(name, *matchers))
 
     def own(self, name: str) -> str:
         """What has been recorded for this objective, without the label that says so."""
-        return f'sum by ({self._by}) ({name}{{objective="{self._id}"}})'
+        return self._sum(self._own(name))
 
     def most(self, name: str, scale: TimeScale, hour: str) -> str:
         """How many of the ambiguous refusals since the last evaluation users can have met with."""
         per_canary = f"on ({', '.join(GROUP)}) group_left ()"
-        usual = f'sum by ({self._by}) (avg_over_time({EVENTS_ALL}{{objective="{self._id}"}}[{hour}]))'
-        accepted = self.sum(name, SUCCESS)
-        now = f"{accepted} / {per_canary} clamp_min(1 - {CANARY_FAILING}, {_ACCEPTED_LEAST})"
+        usual = self._sum(f"avg_over_time({self._own(EVENTS_ALL)}[{hour}])")
+        now = f"{self.sum(name, SUCCESS)}\n/ {per_canary} clamp_min(1 - {CANARY_FAILING}, {_ACCEPTED_LEAST})"
         beside = f"{_BESIDE * scale.interval:g} * ({CANARY_FAILING} >= bool {_OUTAGE})"
-        return (
-            f"(\n  ({now} >= {usual}\n  or {usual}\n  or {now}\n  or {self.sum(name)} * 0)\n"
-            f"  + {per_canary} {beside}\n) * {per_canary} {CANARY_FAILING}"
-        )
+        users = f"({_larger(now, usual)}\nor {self.sum(name)} * 0)"
+        return f"(\n{users}\n+ {per_canary} {beside}\n) * {per_canary} {CANARY_FAILING}"
 
     def ambiguous(self, name: str, scale: TimeScale) -> str:
         """Ambiguous refusals, as far as they burn: up to what users can have met with, now or over a while."""
         refused, most = self.sum(name, FAILURE, _AMBIGUOUS), self.own(EVENTS_MOST)
         spread = scale.window(_SPREAD)
-        all_refused = f"sum by ({self._by}) (sum_over_time({self._matching(name, FAILURE, _AMBIGUOUS)}[{spread}]))"
-        all_most = f'sum by ({self._by}) (sum_over_time({EVENTS_MOST}{{objective="{self._id}"}}[{spread}]))'
+        all_refused = self._sum(f"sum_over_time({self._matching(name, FAILURE, _AMBIGUOUS)}[{spread}])")
+        all_most = self._sum(f"sum_over_time({self._own(EVENTS_MOST)}[{spread}])")
         failing = f"max_over_time({CANARY_FAILING}[{scale.window(_FAILING)}]) > 0"
-        share = f"clamp_max({all_most} / ({all_refused} > 0) >= {_SPARSE}, 1)"
-        sparse = f"{refused} * {share} and on ({', '.join(GROUP)}) {failing}"
-        step = f"({refused} < {most} or {most} and {refused})"
-        return f"  ({sparse}) >= {step}\n  or {step}\n  or ({sparse})"
+        share = f"clamp_max({all_most}\n/ ({all_refused} > 0) >= {_SPARSE}, 1)"
+        over_a_while = f"({refused}\n* {share}\nand on ({', '.join(GROUP)}) {failing})"
+        at_once = f"({refused} < {most}\nor {most} and {refused})"
+        return _larger(over_a_while, at_once)
+
+    def _sum(self, of: str) -> str:
+        return f"sum by ({self._by}) ({of})"
+
+    def _matching(self, name: str, *matchers: str) -> str:
+        inside = ", ".join((*matchers, *self._filter))
+        return f"{name}{{{inside}}}" if inside else name
+
+    def _own(self, name: str) -> str:
+        return f'{name}{{objective="{self._id}"}}'
+
+
+def _larger(one: str, other: str) -> str:
+    """The larger of the two; where there is but one of them, that."""
+    return f"{one}\n>= {other}\nor {other}\nor {one}"
 
 
 def _metric(objective: Objective) -> Metric:

@@ -167,7 +167,7 @@ def _burning_now(objective: Objective, scale: TimeScale) -> list[dict[str, Any]]
     for window in sorted({tier.short for tier in objective.burn_tiers}):
         bad, total = (f"sum_over_time({_over(name, objective, window, scale)})" for name in (EVENTS_BAD, EVENTS_ALL))
         burn = f"{burn_rate(window)}{only}"
-        expr = f"{burn} and ({bad} >= {_MORE_THAN_ONE} or {bad} / {total} >= {_HALF})\nor {burn} * 0"
+        expr = f"{burn}\nand ({bad} >= {_MORE_THAN_ONE}\nor {bad}\n/ {total} >= {_HALF})\nor {burn} * 0"
         rules.append({"record": burning_now(window), "expr": expr, "labels": {"objective": objective.id}})
     return rules
 
