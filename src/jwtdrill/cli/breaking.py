@@ -98,13 +98,14 @@ def gameday(
 
 
 def _show_plan(experiments: list[Experiment], target: str) -> None:
-    from jwtdrill.faults.registry import FAULTS
+    from jwtdrill.faults.registry import find_fault
 
     say(f"On {target} these faults will be injected:")
     for experiment in experiments:
         for fault, params in experiment.faults():
-            kind = FAULTS[fault]
-            say(f"  {experiment.title}: {fault} {params or ''} hurts {kind.blast_radius}; lasts on {kind.after_effect}")
+            kind = find_fault(fault)
+            after = kind.after_effect.words
+            say(f"  {experiment.title}: {fault} {params or ''} hurts {kind.blast_radius}; lasts on {after}")
 
 
 def _seconds(value: float | None) -> str:

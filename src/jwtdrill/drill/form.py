@@ -132,11 +132,11 @@ def check_method(method: Sequence[Activity]) -> None:
                 case _StartLoad():
                     parse_mix(arguments.cases)
                 case _BeginFault():
-                    make_fault(arguments.fault, arguments.params)
-                    place = arguments.fault.partition(".")[0]
+                    place = make_fault(arguments.fault, arguments.params).place
                     if place in in_force:
                         raise BadInputError(f"{in_force[place]} is in force there still: end it first with end_faults")
-                    in_force[place] = arguments.fault
+                    if place is not None:
+                        in_force[place] = arguments.fault
                 case _Observe():
                     phases.append(arguments.phase)
                 case _ if activity.provider.func == "end_faults":

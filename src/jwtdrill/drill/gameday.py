@@ -163,7 +163,7 @@ def check_target(target: Target, experiments: Sequence[Experiment], watching: Wa
     require_keys(target, discover(target))
     client = FaultClient.of(target)
     try:
-        active = client.active()
+        active = client.leases()
         for experiment in experiments:
             for fault, params in experiment.faults():
                 try:

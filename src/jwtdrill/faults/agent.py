@@ -1,37 +1,34 @@
 """The fault agent: proxied routes, movable clocks and the issuer's keys under one table of leases.
 
-`python -m jwtdrill.faults.agent SETTINGS` runs it. Its control interface listens on loopback and asks for a token;
-a fault whose heartbeat stops ends here, whatever became of the controller.
+`python -m jwtdrill.faults.agent SETTINGS` runs it. A fault whose heartbeat stops ends here, whatever became of the
+controller; one that was in force when the agent itself was killed is undone when it is started again.
 """
 
 import asyncio
 import contextlib
 import functools
-import hmac
+import json
 import logging
-import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route as Endpoint
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.errors import BadInputError, JwtdrillError
-from jwtdrill.faults.fault import Site
-from jwtdrill.faults.issuer_admin import IssuerAdmin
-from jwtdrill.faults.lease import DEFAULT_LEASE, Lease, LeaseTable
-from jwtdrill.faults.proxy import Edge, Route
-from jwtdrill.faults.registry import FAULTS, make_fault
+from jwtdrill.faults.claim import CLAIM
+from jwtdrill.faults.control import application
+from jwtdrill.faults.fault import Fault, Site
+from jwtdrill.faults.journal import Journal
+from jwtdrill.faults.lease import Lease, LeaseTable
+from jwtdrill.faults.proxy import Listener
+from jwtdrill.faults.registry import make_fault
+from jwtdrill.faults.settings import AgentSettings, site_of
 from jwtdrill.processes.clocks import set_offset
 from jwtdrill.processes.serving import serve
 
@@ -40,70 +37,122 @@ _STEP_SECONDS = 5.0  # that one apply or one undo may take
 _log = logging.getLogger("jwtdrill.faults")
 
 
-@dataclass(frozen=True)
-class EdgeSettings:
-    """TLS that ends at a route: files of its certificate with key, of the authority of clients, and of the secret."""
-
-    certificate_file: str
-    clients_ca_file: str
-    secret_file: str
-
-    def edge(self) -> Edge:
-        """With the files read."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.clients_ca_file)
-        context.load_cert_chain(self.certificate_file)
-        context.verify_mode = ssl.CERT_OPTIONAL
-        return Edge(context, Path(self.secret_file).read_text())
+class TakenError(JwtdrillError):
+    """What is asked for cannot be had now."""
 
 
-@dataclass(frozen=True)
-class RouteSettings:
-    """A route of the proxy."""
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the agent writes: notes of what is in force, whether it was stopped, and the journal."""
 
-    name: str
-    port: int
-    upstream: str
-    edge: EdgeSettings | None = None
+    notes: Path
+    journal: Journal
 
+    @property
+    def stopped(self) -> Path:
+        """Stands while no fault may begin; says who wants it so."""
+        return self.notes.with_suffix(".stopped")
 
-@dataclass(frozen=True)
-class AgentSettings:
-    """What an agent is told. Tokens are in files of their own."""
+    def write_notes(self, leases: tuple[Lease, ...]) -> None:
+        """Note these as in force."""
+        fresh = self.notes.with_suffix(".new")
+        fresh.write_text(json.dumps([{"fault": lease.fault, "params": dict(lease.params)} for lease in leases]))
+        fresh.replace(self.notes)
 
-    control_port: int
-    control_token_file: str
-    routes: tuple[RouteSettings, ...] = ()
-    clocks: dict[str, str] | None = None
-    issuer_url: str | None = None
-    issuer_token_file: str | None = None
+    def read_notes(self) -> list[tuple[str, dict[str, Any]]]:
+        """What was in force when an agent wrote there last."""
+        if not self.notes.exists():
+            return []
+        return [(note["fault"], note["params"]) for note in json.loads(self.notes.read_text())]
 
 
 class Agent:
     """Applies faults to its site under leases, and ends them."""
 
-    def __init__(self, site: Site, token: str) -> None:
+    def __init__(self, site: Site, books: Books) -> None:
         self._site = site
-        self._token = token
+        self._books = books
         self._leases = LeaseTable(time.monotonic)
         self._changed = asyncio.Event()
         self.instruments = Instruments()
         self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
-        for name in FAULTS:
-            self._active.labels(name).set(0)
+        for name, params in books.read_notes():
+            fault = make_fault(name, params)
+            self._leases.expire(self._grant(fault, name, params, _RETRY_SECONDS).id)
+            self._note("found in force after the agent was killed", name)
 
-    def application(self) -> Starlette:
-        """The control interface."""
-        return Starlette(
-            routes=[
-                Endpoint("/metrics", self._exposition),
-                Endpoint("/checks", self._guarded(self._check), methods=["POST"]),
-                Endpoint("/leases", self._guarded(self._list)),
-                Endpoint("/leases", self._guarded(self._begin), methods=["POST"]),
-                Endpoint("/leases", self._guarded(self._end_all), methods=["DELETE"]),
-                Endpoint("/leases/{id}", self._guarded(self._renew), methods=["PUT"]),
-                Endpoint("/leases/{id}", self._guarded(self._end), methods=["DELETE"]),
-            ]
-        )
+    @property
+    def stopped(self) -> str:
+        """Who has forbidden new faults, empty if nobody has."""
+        return self._books.stopped.read_text() if self._books.stopped.exists() else ""
+
+    def active(self) -> tuple[Lease, ...]:
+        """The leases that have not ended, oldest first."""
+        return self._leases.active()
+
+    def check(self, name: str, params: Mapping[str, Any]) -> None:
+        """Whether a fault could be put in force here; nothing is touched. Raises BadInputError."""
+        make_fault(name, params).check(self._site)
+
+    async def begin(self, name: str, params: Mapping[str, Any], seconds: float, by: str) -> Lease:
+        """Put a fault in force. Raises BadInputError, TakenError, JwtdrillError when it could not be applied."""
+        if self.stopped:
+            raise TakenError(f"stopped by {self.stopped}: no fault may begin before `jwtdrill resume`")
+        fault = make_fault(name, params)
+        fault.check(self._site)
+        if fault.place is not None and (taken := self._leases.at(fault.place)) is not None:
+            raise TakenError(_taken(taken))
+        try:
+            # Before anything is touched there is a lease, and with it an undo that will come.
+            lease = self._grant(fault, name, params, seconds)
+        except ValueError as error:
+            raise BadInputError(str(error)) from None
+        self._changed.set()
+        try:
+            self._note("begin", name, by=by, params=dict(params), lease=seconds, id=lease.id)
+            async with lease.busy, asyncio.timeout(min(_STEP_SECONDS, seconds)):
+                await fault.apply(self._site)
+        except BaseException as error:
+            self._leases.expire(lease.id)
+            self._changed.set()
+            if not isinstance(error, Exception):
+                raise
+            await self._finish(lease, "it could not be applied")
+            message = str(error) if isinstance(error, JwtdrillError) else type(error).__name__
+            raise BadInputError(f"{name} could not be applied: {message}") from None
+        if name != CLAIM:
+            self._active.labels(name).set(1)
+            _log.warning("%s in force for %g s unless renewed", name, seconds)
+        return lease
+
+    def renew(self, lease_id: str) -> bool:
+        """Heartbeat. False when the lease has ended."""
+        renewed = self._leases.renew(lease_id)
+        self._changed.set()
+        return renewed
+
+    async def end(self, lease_id: str, by: str) -> bool:
+        """End one fault; no error when it is over already. Whether the undo worked."""
+        wanted = next((lease for lease in self._leases.active() if lease.id == lease_id), None)
+        return wanted is None or await self._finish(wanted, "asked to", by)
+
+    async def end_all(self, why: str = "asked to", by: str | None = None) -> bool:
+        """End every fault now; whether all undos worked."""
+        return all(await asyncio.gather(*(self._finish(lease, why, by) for lease in self._leases.active())))
+
+    async def stop(self, by: str) -> bool:
+        """End every fault and let none begin, also after a new start, until resumed. Whether all undos worked."""
+        self._books.stopped.write_text(by)
+        self._note("stop", by=by)
+        for lease in self._leases.active():
+            self._leases.expire(lease.id)
+        self._changed.set()
+        return await self.end_all("stopped", by)
+
+    def resume(self, by: str) -> None:
+        """Let faults begin again."""
+        self._books.stopped.unlink(missing_ok=True)
+        self._note("resume", by=by)
 
     async def watch(self) -> None:
         """End each fault when its lease runs out, however long another's undo may take. Runs until cancelled."""
@@ -120,15 +169,16 @@ class Agent:
                     ending[lease.id] = asyncio.create_task(self._end_for_sure(lease))
                     ending[lease.id].add_done_callback(functools.partial(_forget, ending, lease.id))
 
-    async def end_all(self) -> bool:
-        """End every fault now; whether all undos worked."""
-        return all(await asyncio.gather(*(self._finish(lease) for lease in self._leases.active())))
+    def _grant(self, fault: Fault, name: str, params: Mapping[str, Any], seconds: float) -> Lease:
+        lease = self._leases.grant(name, params, seconds, lambda: fault.undo(self._site), fault.place)
+        self._books.write_notes(self._leases.active())
+        return lease
 
     async def _end_for_sure(self, lease: Lease) -> None:
-        while not await self._finish(lease):  # noqa: ASYNC110 - waits to try again, for nothing that could tell
+        while not await self._finish(lease, "its lease ran out"):  # noqa: ASYNC110 - nothing could tell when to try
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _finish(self, lease: Lease) -> bool:
+    async def _finish(self, lease: Lease, why: str, by: str | None = None) -> bool:
         async with lease.busy:
             try:
                 async with asyncio.timeout(_STEP_SECONDS):
@@ -137,145 +187,63 @@ class Agent:
                 _log.exception("undo of %s failed, will be tried again", lease.fault)
                 return False
             if ended:
-                _log.warning("%s ended", lease.fault)
-                self._active.labels(lease.fault).set(0)
+                self._books.write_notes(self._leases.active())
+                self._note("end", lease.fault, by=by, why=why, id=lease.id)
                 self._changed.set()
+                if lease.fault != CLAIM and all(other.fault != lease.fault for other in self._leases.active()):
+                    _log.warning("%s ended", lease.fault)
+                    self._active.labels(lease.fault).set(0)
             return True
 
-    async def _begin(self, request: Request) -> Response:
-        content = await _json(request)
-        name, params = content.get("fault"), content.get("params", {})
-        seconds = content.get("lease", DEFAULT_LEASE)
-        if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(seconds, int | float):
-            return JSONResponse({"error": "give fault, params and lease (seconds)"}, 400)
-        taken = self._leases.at(name.partition(".")[0])
-        if taken is not None:
-            return JSONResponse({"error": f"{taken.fault} is in force: end it first"}, 409)
+    def _note(self, action: str, fault: str | None = None, *, by: str | None = None, **more: Any) -> None:
+        """Into the journal; one that cannot be written keeps no fault from its end, only from its beginning."""
+        about = {} if fault is None else {"fault": fault}
         try:
-            fault = make_fault(name, params)
-            # Before anything is touched there is a lease, and with it an undo that will come.
-            lease = self._leases.grant(name, params, seconds, lambda: fault.undo(self._site, name))
-        except (JwtdrillError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        self._changed.set()
-        try:
-            async with lease.busy, asyncio.timeout(min(_STEP_SECONDS, seconds)):
-                await fault.apply(self._site, name)
-        except BaseException as error:
-            self._leases.expire(lease.id)
-            self._changed.set()
-            if not isinstance(error, Exception):
-                raise
-            await self._finish(lease)
-            message = str(error) if isinstance(error, JwtdrillError) else type(error).__name__
-            return JSONResponse({"error": f"{name} could not be applied: {message}"}, 400)
-        self._active.labels(name).set(1)
-        _log.warning("%s in force for %g s unless renewed", name, seconds)
-        return JSONResponse(_describe(lease, time.monotonic()), 201)
+            self._books.journal.note(action, by=by or "fault agent", **about, **more)
+        except OSError as error:
+            if action == "begin":
+                raise JwtdrillError(f"the journal {self._books.journal.path}: {error.strerror}") from None
+            _log.error("the journal cannot be written: %s", error.strerror)
 
-    async def _check(self, request: Request) -> Response:
-        """Whether a fault could be put in force here; nothing is touched."""
-        content = await _json(request)
-        name, params = content.get("fault"), content.get("params", {})
-        if not isinstance(name, str) or not isinstance(params, dict):
-            return JSONResponse({"error": "give fault and params"}, 400)
-        try:
-            make_fault(name, params).check(self._site, name)
-        except BadInputError as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({})
 
-    async def _list(self, request: Request) -> Response:  # noqa: ARG002
-        now = time.monotonic()
-        return JSONResponse({"leases": [_describe(lease, now) for lease in self._leases.active()]})
-
-    async def _renew(self, request: Request) -> Response:
-        if not self._leases.renew(request.path_params["id"]):
-            return JSONResponse({"error": "the lease has ended"}, 404)
-        self._changed.set()
-        return JSONResponse({})
-
-    async def _end(self, request: Request) -> Response:
-        wanted = [lease for lease in self._leases.active() if lease.id == request.path_params["id"]]
-        if wanted and not await self._finish(wanted[0]):
-            return JSONResponse({"error": "the undo failed; it is tried again when the lease runs out"}, 503)
-        return JSONResponse({})
-
-    async def _end_all(self, request: Request) -> Response:  # noqa: ARG002
-        if not await self.end_all():
-            return JSONResponse({"error": "an undo failed; it is tried again when the lease runs out"}, 503)
-        return JSONResponse({})
-
-    async def _exposition(self, request: Request) -> Response:  # noqa: ARG002
-        return Response(generate_latest(self.instruments.registry), media_type=CONTENT_TYPE_LATEST)
-
-    def _guarded(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def guard(request: Request) -> Response:
-            given = request.headers.get("authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                return JSONResponse({"error": "the control token is missing or wrong"}, 401)
-            return await endpoint(request)
-
-        return guard
+def _taken(lease: Lease) -> str:
+    if lease.fault == CLAIM:
+        return f"another drill is under way: {lease.params.get('by')}"
+    return f"{lease.fault} is in force: end it first"
 
 
 def _forget(ending: dict[str, asyncio.Task[None]], lease_id: str, _: asyncio.Task[None]) -> None:
     ending.pop(lease_id, None)
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        content = await request.json()
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _describe(lease: Lease, now: float) -> dict[str, Any]:
-    return {
-        "id": lease.id,
-        "fault": lease.fault,
-        "params": dict(lease.params),
-        "lease": lease.seconds,
-        "remaining": round(lease.expires - now, 3),
-        "blast_radius": FAULTS[lease.fault].blast_radius,
-        "after_effect": FAULTS[lease.fault].after_effect,
-    }
-
-
-def site_of(settings: AgentSettings) -> Site:
-    """What the agent can reach."""
-    routes = {r.name: Route(r.name, r.port, r.upstream, r.edge.edge() if r.edge else None) for r in settings.routes}
-    clocks = {name: Path(path) for name, path in (settings.clocks or {}).items()}
-    issuer = None
-    if settings.issuer_url and settings.issuer_token_file:
-        issuer = IssuerAdmin(settings.issuer_url, Path(settings.issuer_token_file).read_text().strip())
-    return Site(routes, clocks, issuer)
-
-
-async def run(site: Site, control_port: int, token: str) -> None:
+async def run(settings: AgentSettings, token: str, listeners: tuple[Listener, ...]) -> None:
     """Serve until SIGTERM or SIGINT; every fault is undone before the end. Raises OSError for a port in use."""
-    agent = Agent(site, token)
-    routes = site.routes
+    site = site_of(settings, listeners)
+    agent = Agent(site, Books(Path(settings.notes_file), Journal(Path(settings.journal_file), settings.target)))
     for clock in site.clocks.values():
         set_offset(clock, 0)  # an agent that was killed may have left it wrong
-    for route in routes.values():
-        await route.open()
+    for listener in listeners:
+        await listener.open()
     watcher = asyncio.create_task(agent.watch())
     try:
-        await serve(agent.application(), control_port)
+        await serve(application(agent, token), settings.control_port, settings.control_host)
     finally:
         watcher.cancel()
-        await agent.end_all()
-        for route in routes.values():
-            await route.close()
+        await agent.end_all("the agent ends")
+        for listener in listeners:
+            await listener.close()
 
 
 def main() -> None:
     """Run the agent that the settings file named on the command line describes."""
     logging.basicConfig(level=logging.WARNING)
     settings = TypeAdapter(AgentSettings).validate_json(Path(sys.argv[1]).read_bytes())
-    asyncio.run(run(site_of(settings), settings.control_port, Path(settings.control_token_file).read_text().strip()))
+    token = Path(settings.control_token_file).read_text().strip()
+
+    async def serve_all() -> None:  # routes and listeners want a running loop
+        await run(settings, token, tuple(listener.listener() for listener in settings.listeners))
+
+    asyncio.run(serve_all())
 
 
 if __name__ == "__main__":

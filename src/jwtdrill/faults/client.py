@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 
 from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.faults.claim import CLAIM
+from jwtdrill.faults.control import ACTOR_HEADER
+from jwtdrill.faults.journal import actor
 from jwtdrill.faults.lease import DEFAULT_LEASE
 from jwtdrill.target.model import Target
 
@@ -19,7 +22,8 @@ class FaultClient:
     """Speaks to the agent at `url`."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT)
+        headers = {"Authorization": f"Bearer {token}", ACTOR_HEADER: actor()}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
 
     @classmethod
     def of(cls, target: Target) -> "FaultClient":
@@ -40,6 +44,10 @@ class FaultClient:
 
     def active(self) -> list[dict[str, Any]]:
         """The faults in force."""
+        return [lease for lease in self.leases() if lease["fault"] != CLAIM]
+
+    def leases(self) -> list[dict[str, Any]]:
+        """The faults in force, and the claim of the drill that is under way."""
         leases: list[dict[str, Any]] = self._call("GET", "/leases")["leases"]
         return leases
 
@@ -54,6 +62,18 @@ class FaultClient:
     def end_all(self) -> None:
         """End every fault."""
         self._call("DELETE", "/leases")
+
+    def stopped(self) -> str:
+        """Who has forbidden new faults, empty if nobody has."""
+        return str(self._call("GET", "/leases")["stopped"])
+
+    def stop(self) -> None:
+        """End every fault and let none begin until `resume`."""
+        self._call("POST", "/stop")
+
+    def resume(self) -> None:
+        """Let faults begin again."""
+        self._call("POST", "/resume")
 
     def close(self) -> None:
         """Drop the connection."""

@@ -26,13 +26,9 @@ class Lease:
     expires: float
     ends: float
     undo: Undo = field(repr=False)
+    place: str | None = None  # what it breaks: one fault at a time there
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # while it is applied or undone
-
-    @property
-    def place(self) -> str:
-        """What it breaks: one fault at a time in each place."""
-        return self.fault.partition(".")[0]
 
 
 class LeaseTable:
@@ -42,12 +38,14 @@ class LeaseTable:
         self._clock = clock
         self._leases: dict[str, Lease] = {}
 
-    def grant(self, fault: str, params: Mapping[str, object], seconds: float, undo: Undo) -> Lease:
+    def grant(
+        self, fault: str, params: Mapping[str, object], seconds: float, undo: Undo, place: str | None = None
+    ) -> Lease:
         """A lease that runs from now. Raises ValueError when it is longer than allowed."""
         if isinstance(seconds, bool) or not 0 < seconds <= LONGEST_LEASE:
             raise ValueError(f"a lease lasts more than 0 and at most {LONGEST_LEASE:g} s, not {seconds:g}")
         now = self._clock()
-        lease = Lease(fault, params, seconds, now + seconds, now + LONGEST_FAULT, undo)
+        lease = Lease(fault, params, seconds, now + seconds, now + LONGEST_FAULT, undo, place)
         self._leases[lease.id] = lease
         return lease
 
@@ -64,7 +62,7 @@ class LeaseTable:
         return tuple(self._leases.values())
 
     def at(self, place: str) -> Lease | None:
-        """The lease of a fault in that place, which is the first part of a fault's name."""
+        """The lease of a fault in that place."""
         return next((lease for lease in self._leases.values() if lease.place == place), None)
 
     def expired(self) -> tuple[Lease, ...]:

@@ -1,121 +1,51 @@
 """The fault proxy: an HTTP/1.1 reverse proxy at the level of bytes, so that a fault can break anything.
 
-A route without a fault passes everything through. A fault answers in the route's stead, with or without asking the
-upstream. An ASGI server could not refuse a connection or stop in the middle of a header, hence asyncio and h11.
+A listener takes requests in for its routes and gives their answers out. An ASGI server could not refuse a connection or
+stop in the middle of a body, hence asyncio and h11.
 """
 
 import asyncio
 import contextlib
-import json
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import h11
-import httpx
 
-from jwtdrill.verify.certificate import CERTIFICATE_HEADER, EDGE_HEADER, forwarded
+from jwtdrill.faults.route import TEXT, Answer, Caller, Edge, End, Route
 
-Headers = Sequence[tuple[bytes, bytes]]
 _CHUNK = 64 * 1024
 _MOST_AHEAD = 1024 * 1024  # bytes that a client may send while it waits for an answer
-_UPSTREAM_SECONDS = 30.0
-_UPSTREAM_CONNECTIONS = 1000
-_TEXT = [(b"content-type", b"text/plain")]
-# Headers of one connection only (RFC 9110 section 7.6.1), and those that httpx or h11 set anew.
-_HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
-)
-_OURS = frozenset((b"host", b"content-length", b"expect", CERTIFICATE_HEADER, EDGE_HEADER))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole response."""
+class Listener:
+    """A listening port with its routes; of these at most one is for all that no other has."""
 
-    status: int
-    headers: Headers = ()
-    body: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """TLS that ends at a route. Who shows a certificate is told of to the upstream, which knows us by the secret."""
-
-    tls: ssl.SSLContext
-    secret: str = field(repr=False)
-
-
-class Exchange:
-    """One request on a route, to be answered by a fault. certificate: of the client, in DER, empty without."""
-
-    def __init__(self, route: "Route", request: h11.Request, body: bytes, certificate: bytes = b"") -> None:
-        self.route = route
-        self._request = request
-        self._body = body
-        self._certificate = certificate
-
-    async def upstream(self) -> Answer:
-        """What the upstream answers; 502 when it does not."""
-        headers = [
-            (name, value) for name, value in self._request.headers if name not in _HOP_BY_HOP and name not in _OURS
-        ]
-        if self._certificate and self.route.edge is not None:
-            headers += forwarded(self._certificate, self.route.edge.secret)
-        if not self._request.target.startswith(b"/"):  # another form would name another host
-            return Answer(400, _TEXT, b"the request target must be a path")
-        base = httpx.URL(self.route.upstream)
-        url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + self._request.target)
-        try:
-            response = await self.route.client.request(
-                self._request.method.decode("ascii"), url, headers=headers, content=self._body
-            )
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return Answer(502, _TEXT, b"the upstream does not answer")
-        kept = [
-            (name.lower(), value)
-            for name, value in response.headers.raw
-            if name.lower() not in _HOP_BY_HOP and name.lower() not in (b"content-length", b"content-encoding")
-        ]
-        self.route.note_keys(response.content)
-        return Answer(response.status_code, kept, response.content)
-
-
-class Responder(Protocol):
-    """A fault that answers requests. None closes the connection without an answer."""
-
-    async def respond(self, exchange: Exchange) -> Answer | None:
-        """The answer to give."""
-        ...
-
-
-class Route:
-    """One upstream behind one listening port of loopback, with at most one fault."""
-
-    def __init__(self, name: str, port: int, upstream: str, edge: Edge | None = None) -> None:
-        self.name = name
-        self.edge = edge
+    def __init__(self, port: int, routes: Sequence[Route], edge: Edge | None = None, host: str = "127.0.0.1") -> None:
         self.port = port
-        self.upstream = upstream
-        self.client = httpx.AsyncClient(
-            timeout=_UPSTREAM_SECONDS,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=_UPSTREAM_CONNECTIONS),
-        )
-        self.fault_over = asyncio.Event()
-        self._fault: Responder | None = None
+        self.edge = edge
+        self._host = host
+        self.routes = tuple(routes)
         self._server: asyncio.Server | None = None
         self._held: socket.socket | None = None
         self._connections: set[asyncio.StreamWriter] = set()
-        self._first_seen: dict[str, int] = {}
+        self._other: ssl.SSLContext | None = None
+        for route in self.routes:
+            route.door = self
+
+    @property
+    def shared(self) -> bool:
+        """Whether it has several routes."""
+        return len(self.routes) > 1
 
     async def open(self) -> None:
         """Listen; after `refuse` again. Raises OSError when the port is in use."""
         if self._server is None:
-            held, self._held = self._held or _bound(self.port), None
+            held, self._held = self._held or self._bound(), None
             _share(held, wanted=True)  # else connections that linger would bar the next bind
+            if self.edge is not None:
+                self.edge.tls.sni_callback = self._choose_certificate
             self._server = await asyncio.start_server(self._serve, sock=held, ssl=self.edge.tls if self.edge else None)
 
     async def refuse(self) -> None:
@@ -125,45 +55,52 @@ class Route:
             server.close()
             self._drop()
             try:
-                self._held = _bound(self.port)  # bound but not listening: the kernel answers with a reset
+                self._held = self._bound()  # bound but not listening: the kernel answers with a reset
                 _share(self._held, wanted=False)  # and nobody else may bind it meanwhile
             except OSError:
                 await self.open()
                 raise
 
+    def certify(self, context: ssl.SSLContext | None) -> None:
+        """Show another certificate from the next handshake on, and drop what is open; None for its own."""
+        self._other = context
+        self._drop()
+
     async def close(self) -> None:
-        """Stop for good."""
+        """Stop for good, routes and all."""
         if self._server is not None:
             self._server.close()
             self._server = None
         if self._held is not None:
             self._held.close()
         self._drop()
-        await self.client.aclose()
+        for route in self.routes:
+            await route.close()
 
-    def set_fault(self, fault: Responder) -> None:
-        """Let the fault answer from the next request on."""
-        self.fault_over.clear()
-        self._fault = fault
-
-    def clear_fault(self) -> None:
-        """Pass through again; whoever still hangs in the fault is let go."""
-        self._fault = None
-        self.fault_over.set()
-
-    def note_keys(self, document: bytes) -> None:
-        """Remember in which order keys appeared; of several at once the first in the set counts as newest."""
-        for kid in reversed(_kids(document)):
-            self._first_seen.setdefault(kid, len(self._first_seen))
-
-    def newest(self, kids: Sequence[str]) -> str | None:
-        """The one of these keys that appeared last."""
-        return max(kids, key=lambda kid: self._first_seen.get(kid, -1), default=None)
+    def _choose_certificate(self, secured: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:  # noqa: ARG002
+        if self._other is not None:
+            secured.context = self._other
 
     def _drop(self) -> None:
         for writer in tuple(self._connections):
             if writer.transport is not None:
                 writer.transport.abort()
+
+    def _bound(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        held = socket.socket(family, proto=socket.IPPROTO_TCP)  # named, else Nagle's algorithm stays on: 40 ms
+        _share(held, wanted=True)
+        try:
+            held.bind((self._host, self.port))
+        except OSError:
+            held.close()
+            raise
+        return held
+
+    def _route(self, target: bytes) -> Route | None:
+        path = target.partition(b"?")[0].decode("latin-1")
+        found = max(self.routes, key=lambda route: route.fits(path))
+        return found if found.fits(path) >= 0 else None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
@@ -178,20 +115,35 @@ class Route:
         peer = _Peer(h11.Connection(h11.SERVER), reader, writer)
         secured = writer.get_extra_info("ssl_object")
         certificate = (secured.getpeercert(binary_form=True) or b"") if secured is not None else b""
+        caller = Caller(writer.get_extra_info("peername")[0], certificate)
         while (received := await peer.receive()) is not None:
-            exchange = Exchange(self, *received, certificate)
-            fault = self._fault
-            answering = asyncio.ensure_future(fault.respond(exchange) if fault is not None else exchange.upstream())
-            try:
-                answer = await peer.unless_gone(answering)
-            finally:
-                answering.cancel()
-            if answer is None:
-                writer.transport.abort()
-                return
-            await peer.answer(received[0], answer)
+            request, body = received
+            route = self._route(request.target)
+            if route is None:
+                await peer.answer(request, Answer(404, TEXT, b"nothing is proxied here"))
+            else:
+                over = route.fault_over
+                answering = asyncio.ensure_future(route.exchange(request, body, caller).answer())
+                try:
+                    answer = await peer.unless_gone(answering)
+                finally:
+                    answering.cancel()
+                if answer is None:
+                    writer.transport.abort()
+                    return
+                if answer.ends_after is not None:
+                    await peer.begin_answer(request, answer)
+                    if answer.end is End.HANG:
+                        await peer.unless_gone(asyncio.ensure_future(_nothing_until(over)))
+                    writer.transport.abort()
+                    return
+                await peer.answer(request, answer)
             if not peer.next_cycle():
                 return
+
+
+async def _nothing_until(over: asyncio.Event) -> None:
+    await over.wait()
 
 
 class _Peer:
@@ -239,6 +191,15 @@ class _Peer:
             if len(self._connection.trailing_data[0]) > _MOST_AHEAD:
                 return None
 
+    async def begin_answer(self, request: h11.Request, answer: Answer) -> None:
+        """Send headers, and the body as far as it comes."""
+        headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        self._write(h11.Response(status_code=answer.status, headers=headers))
+        if request.method != b"HEAD" and answer.ends_after:
+            self._write(h11.Data(data=answer.body[: answer.ends_after]))
+        await self._writer.drain()
+
     async def answer(self, request: h11.Request, answer: Answer) -> None:
         """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without."""
         bodiless = request.method == b"HEAD" or answer.status in (204, 304)
@@ -277,25 +238,5 @@ class _Peer:
             self._writer.write(data)
 
 
-def _bound(port: int) -> socket.socket:
-    held = socket.socket(proto=socket.IPPROTO_TCP)  # named, else asyncio would leave Nagle's algorithm on: 40 ms
-    _share(held, wanted=True)
-    try:
-        held.bind(("127.0.0.1", port))
-    except OSError:
-        held.close()
-        raise
-    return held
-
-
 def _share(held: socket.socket, *, wanted: bool) -> None:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(wanted))
-
-
-def _kids(document: bytes) -> list[str]:
-    """The kids of a JWK set, in its order; none if it is no such set."""
-    try:
-        entries = json.loads(document)["keys"]
-        return [entry["kid"] for entry in entries if isinstance(entry.get("kid"), str)]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []

@@ -94,7 +94,7 @@ class Grants:
         self._keyring = keyring
         self._now = now
         self._clients = {client.id: client for client in settings.clients}
-        self.token_endpoint = f"{settings.url}/token"
+        self.token_endpoint = settings.token_endpoint or f"{settings.url}/token"
         self._assertions = AssertionChecker(
             {c.id: (c.jwk, c.alg) for c in settings.clients if c.jwk},
             audiences=(settings.url, self.token_endpoint),

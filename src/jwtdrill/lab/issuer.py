@@ -90,7 +90,7 @@ class IssuerService:
                 "issuer": url,
                 "token_endpoint": self._grants.token_endpoint,
                 "jwks_uri": f"{url}/jwks",
-                "introspection_endpoint": f"{url}/introspect",
+                "introspection_endpoint": self.settings.introspection_endpoint or f"{url}/introspect",
                 "revocation_endpoint": f"{url}/revoke",
                 "grant_types_supported": list(GRANT_TYPES),
                 "scopes_supported": sorted({scope for client in self.settings.clients for scope in client.scopes}),
@@ -178,7 +178,7 @@ class IssuerService:
         )
 
     async def key_step(self, request: Request) -> Response:
-        """One step of a rotation: publish, or activate, remove, restore with `kid` in the query."""
+        """One step of a rotation: publish, mend, or activate, remove, restore with `kid` in the query."""
         step, kid = request.path_params["step"], request.query_params.get("kid", "")
         try:
             match step:
@@ -191,8 +191,10 @@ class IssuerService:
                     self.keyring.remove(kid)
                 case "restore":
                     self.keyring.restore(kid)
+                case "mend":
+                    self.keyring.mend()
                 case _:
-                    return JSONResponse({"error": "step is publish, activate, remove or restore"}, 404)
+                    return JSONResponse({"error": "step is publish, activate, remove, restore or mend"}, 404)
         except KeyringError as error:
             if step == "activate":
                 self._rotations.labels(self.settings.url, "failure").inc()

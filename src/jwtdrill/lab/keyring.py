@@ -87,6 +87,13 @@ class Keyring:
         self._get(kid, KeyState.REMOVED).state = KeyState.RETIRED
         self._changed()
 
+    def mend(self) -> None:
+        """Have what no rotation must leave behind: keys that were removed stand in the set again, as retired."""
+        for held in self._keys.values():
+            if held.state is KeyState.REMOVED:
+                held.state = KeyState.RETIRED
+        self._changed()
+
     def _get(self, kid: str, *states: KeyState) -> HeldKey:
         held = self._keys.get(kid)
         if held is None:

@@ -11,7 +11,8 @@ import tomlkit
 
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.errors import MissingPartError
-from jwtdrill.faults.agent import AgentSettings, EdgeSettings, RouteSettings
+from jwtdrill.faults.journal import default_journal
+from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, RouteSettings
 from jwtdrill.lab.grants import OFFLINE
 from jwtdrill.lab.settings import (
     SETTINGS_VARIABLE,
@@ -44,6 +45,8 @@ MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
 DEVICE_CLIENT_ID = f"device-{NUMBER}"
 _DEVICES = 2
 _EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where clients show certificates, and for whom
+# Endpoints of the issuer that lie behind the fault proxy, each behind a listener of its own: it can be refused alone.
+_PROXIED = {"jwks": "/jwks", "token": "/token", "introspection": "/introspect"}
 _PYTHON = (sys.executable, "-m")
 # Lower bounds on the cache lifetime, in which the verifiers differ.
 _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
@@ -77,7 +80,7 @@ class Lab:
         self.options = options
         self._say = say
         self._supervisor = Supervisor(folder)
-        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "jwks", "control", *_EDGES)}
+        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "control", *_PROXIED, *_EDGES)}
         self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
 
     @property
@@ -134,6 +137,7 @@ class Lab:
             **{f"{name}.pem": device.pem for name, device in devices.items()},
             "foreign.pem": foreign.pem(),
             "authority.pem": authority.certificate_pem,
+            "authority-key.pem": authority.pem,
             "edge.pem": issued("127.0.0.1", authority).pem,
             "client-secret": secret.encode(),
             **{name: secrets.token_urlsafe(24).encode() for name in ("admin-token", "control-token", "edge-secret")},
@@ -179,10 +183,18 @@ class Lab:
             foreign_issuer=FOREIGN_ISSUER,
             foreign_jwks=jwks([foreign]),
             nonces=True,
+            **self._endpoints,
             mtls_url=self._url("issuer-mtls"),
             edge_secret_file=self._edge_secret,
         )
         return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
+
+    @property
+    def _endpoints(self) -> dict[str, str]:
+        if not self.options.profile.proxied:
+            return {}
+        names = {"token_endpoint": "token", "introspection_endpoint": "introspection"}
+        return {endpoint: self._url(name) + _PROXIED[name] for endpoint, name in names.items()}
 
     def _verifier(self, name: str) -> Spec:
         profile = self.options.profile
@@ -223,19 +235,31 @@ class Lab:
 
     def _agent(self) -> Spec:
         keys = self.folder / "keys"
-        edge = EdgeSettings(str(keys / "edge.pem"), str(keys / "authority.pem"), self._edge_secret)
+        edge = EdgeSettings(
+            str(keys / "edge.pem"),
+            clients_ca_file=str(keys / "authority.pem"),
+            secret_file=self._edge_secret,
+            authority_file=str(keys / "authority-key.pem"),
+        )
+        issuer = self._url("issuer")
         settings = AgentSettings(
             control_port=self._ports["control"],
-            control_token_file=str(self.folder / "keys/control-token"),
-            routes=(
-                RouteSettings("jwks", self._ports["jwks"], self._url("issuer")),
+            control_token_file=str(keys / "control-token"),
+            target=f"{ENVIRONMENT} {issuer}",
+            notes_file=str(self.folder / "faults.json"),
+            journal_file=str(default_journal()),
+            listeners=(
                 *(
-                    RouteSettings(name, self._ports[name], self._url(upstream), edge)
+                    ListenerSettings(self._ports[name], issuer, (RouteSettings(name, (path,)),))
+                    for name, path in _PROXIED.items()
+                ),
+                *(
+                    ListenerSettings(self._ports[name], self._url(upstream), (RouteSettings(name),), edge=edge)
                     for name, upstream in _EDGES.items()
                 ),
             ),
             clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
-            issuer_url=self._url("issuer"),
+            issuer_url=issuer,
             issuer_token_file=str(self.folder / "keys/admin-token"),
         )
         path = self.folder / "agent.json"
@@ -317,10 +341,16 @@ class Lab:
             ],
             "limits": {"rate": 10000, "tokens": 1000000},
             "break": {
-                "faults": ["jwks.*", "keys.*", "clock.*"],
+                "faults": ["*"],
                 "proxy": self._url("control"),
                 "key": "file:keys/control-token",
             },
+        }
+        profile = self.options.profile
+        content["times"] = {
+            "cache_lifetime": max(profile.max_age, *_MIN_LIFETIMES.values()),
+            "retry": profile.retry_most,
+            "token_lifetime": profile.token_lifetime,
         }
         if self.options.watch:
             content["watch"] = {

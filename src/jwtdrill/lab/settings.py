@@ -24,11 +24,12 @@ class Profile:
     leeway: float
     retry_most: float
     offset_window: float
+    proxied: bool  # whether clients reach the token and introspection endpoints by way of the fault proxy
 
 
 # Short enough that a fault of half a minute is felt.
-DRILL = Profile("drill", 60, 5, 15, 2, 1, 10)
-NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60)
+DRILL = Profile("drill", 60, 5, 15, 2, 1, 10, proxied=True)
+NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60, proxied=False)
 PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 
 
@@ -52,6 +53,7 @@ class IssuerSettings:
 
     token_padding: characters of a claim that says nothing, for tokens as large as some in the field. foreign_issuer and
     foreign_jwks: one whose tokens are exchanged. nonces: whether a proof must carry a nonce of this server.
+    token_endpoint, introspection_endpoint: where clients reach them, if not at its own URL.
     mtls_url: where clients with a certificate come in; edge_secret_file: by which the edge there is known.
     """
 
@@ -69,6 +71,8 @@ class IssuerSettings:
     foreign_issuer: str = ""
     foreign_jwks: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     nonces: bool = False
+    token_endpoint: str = ""
+    introspection_endpoint: str = ""
     mtls_url: str = ""
     edge_secret_file: str = ""
 

@@ -1,4 +1,4 @@
-"""Serves an ASGI application on loopback in this very process, until SIGTERM or SIGINT.
+"""Serves an ASGI application in this very process, until SIGTERM or SIGINT.
 
 No worker process stands between: nothing can outlive it, and one process's clock is one service's clock.
 """
@@ -15,13 +15,13 @@ from jwtdrill.processes.supervisor import port_in_use
 _CONNECTIONS = 4096  # open at once; the server's own default of 128 lets the next one hang
 
 
-async def serve(application: Any, port: int) -> None:
+async def serve(application: Any, port: int, host: str = "127.0.0.1") -> None:
     """Serve until told to stop. Raises OSError for a port in use, which the server itself would share."""
     if port_in_use(port):
         raise OSError(f"port {port} is in use")
     server = Server(
         application,
-        address="127.0.0.1",
+        address=host,
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,

@@ -284,6 +284,19 @@ class Break(_Table):
         return any(fnmatchcase(fault, pattern) for pattern in self.faults)
 
 
+class Times(_Table):
+    """How long, at most, what depends on the target goes by what it knew, in seconds: what outlasts a fault.
+
+    cache_lifetime: a verifier by a key set; retry: between its tries to fetch one; token_lifetime: a client by a token;
+    decisions: a gateway by what it decided of a token.
+    """
+
+    cache_lifetime: Annotated[float, Field(ge=0)] | None = None
+    retry: Annotated[float, Field(ge=0)] | None = None
+    token_lifetime: Annotated[float, Field(ge=0)] | None = None
+    decisions: Annotated[float, Field(ge=0)] | None = None
+
+
 class Watch(_Table):
     """What watches the target."""
 
@@ -308,6 +321,7 @@ class Target(_Table):
     tls: Tls = Tls()
     limits: Limits = Limits()
     break_: Break = Field(default=Break(), alias="break")
+    times: Times = Times()
     watch: Watch = Watch()
     _path: Path = PrivateAttr(default=Path("target.toml"))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 _DAY = datetime.timedelta(days=1)
@@ -47,9 +47,17 @@ def self_signed(
     return _made(name, key, None, authority=authority, expires=expires)
 
 
-def issued(name: str, by: Certified, key: Key | None = None) -> Certified:
+def issued(name: str, by: Certified, key: Key | None = None, *, expires: datetime.datetime | None = None) -> Certified:
     """One that an authority vouches for."""
-    return _made(name, key or ec.generate_private_key(ec.SECP256R1()), by)
+    return _made(name, key or ec.generate_private_key(ec.SECP256R1()), by, expires=expires)
+
+
+def read_certified(pem: bytes) -> Certified:
+    """A certificate with its key, from one PEM. Raises ValueError."""
+    key = load_pem_private_key(pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("the key is neither RSA nor EC")  # noqa: TRY004 - of the content, not of the caller
+    return Certified(key, x509.load_pem_x509_certificate(pem))
 
 
 def _made(

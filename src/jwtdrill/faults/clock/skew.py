@@ -5,8 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from jwtdrill.errors import BadInputError
-from jwtdrill.faults.fault import Site
+from jwtdrill.faults.fault import AfterEffect, Site
 from jwtdrill.processes.clocks import set_offset
 
 
@@ -17,22 +16,22 @@ class Skew:
     clock: str
     seconds: Annotated[float, Field(ge=-86400, le=86400)]
 
-    blast_radius: ClassVar[str] = "the one process whose clock is moved"
-    after_effect: ClassVar[str] = "about a second, until the process looks at the offset again"
+    blast_radius: ClassVar[str] = "the one process whose clock is moved, and whoever relies on its times"
+    after_effect: ClassVar[AfterEffect] = AfterEffect("about a second, until the process looks at the offset again")
 
-    def check(self, site: Site, name: str) -> None:  # noqa: ARG002
+    @property
+    def place(self) -> str | None:
+        """That clock."""
+        return f"clock.{self.clock}"
+
+    def check(self, site: Site) -> None:
         """Raises BadInputError for a clock that is not ours."""
-        if self.clock not in site.clocks:
-            raise BadInputError(
-                f"clock {self.clock!r} cannot be moved: this agent can move {', '.join(site.clocks) or 'none'}"
-            )
+        site.clock(self.clock)
 
-    async def apply(self, site: Site, name: str) -> None:
+    async def apply(self, site: Site) -> None:
         """Move the clock until undone."""
-        self.check(site, name)
-        set_offset(site.clocks[self.clock], self.seconds)
+        set_offset(site.clock(self.clock), self.seconds)
 
-    async def undo(self, site: Site, name: str) -> None:  # noqa: ARG002
+    async def undo(self, site: Site) -> None:
         """Set the clock right."""
-        if self.clock in site.clocks:
-            set_offset(site.clocks[self.clock], 0)
+        set_offset(site.clock(self.clock), 0)

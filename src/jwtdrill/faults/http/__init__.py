@@ -1,1 +1,1 @@
-"""Faults of an HTTP endpoint, made by the proxy in front of it."""
+"""Faults in the proxy, one a file: each can be put on every route."""

@@ -7,10 +7,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.http.base import HttpFault
-from jwtdrill.faults.proxy import Answer, Exchange
+from jwtdrill.faults.route import Answer, Exchange
 
 
-@dataclass(frozen=True)
+@dataclass
 class Garbage(HttpFault):
     """`size`: bytes of body."""
 

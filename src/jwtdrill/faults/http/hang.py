@@ -3,14 +3,14 @@
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.http.base import HttpFault
-from jwtdrill.faults.proxy import Answer, Exchange
+from jwtdrill.faults.route import Answer, Exchange
 
 
-@dataclass(frozen=True)
+@dataclass
 class Hang(HttpFault):
-    """No parameters."""
+    """Until the fault is over; then the connection is dropped."""
 
     async def respond(self, exchange: Exchange) -> Answer | None:
-        """Nothing until the fault is over, then the connection is dropped."""
+        """Nothing."""
         await exchange.route.fault_over.wait()
         return None

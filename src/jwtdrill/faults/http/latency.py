@@ -8,10 +8,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.http.base import HttpFault
-from jwtdrill.faults.proxy import Answer, Exchange
+from jwtdrill.faults.route import Answer, Exchange
 
 
-@dataclass(frozen=True)
+@dataclass
 class Latency(HttpFault):
     """`seconds` of delay, give or take up to `spread`."""
 

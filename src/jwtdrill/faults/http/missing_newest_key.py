@@ -1,24 +1,17 @@
 """The key set lacks the key that appeared last: a replica or a CDN that lags behind a rotation."""
 
-import json
+from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from jwtdrill.faults.http.base import HttpFault
-from jwtdrill.faults.proxy import Answer, Exchange
+from jwtdrill.faults.http.base import DocumentFault, by_age
+from jwtdrill.faults.route import Route
 
 
-@dataclass(frozen=True)
-class MissingNewestKey(HttpFault):
-    """No parameters."""
+@dataclass
+class MissingNewestKey(DocumentFault):
+    """All others are there."""
 
-    async def respond(self, exchange: Exchange) -> Answer | None:
-        """The upstream's set without its newest key."""
-        answer = await exchange.upstream()
-        try:
-            keys = json.loads(answer.body)["keys"]
-            newest = exchange.route.newest([key["kid"] for key in keys])
-            body = json.dumps({"keys": [key for key in keys if key["kid"] != newest]}).encode()
-        except (ValueError, KeyError, TypeError):
-            return answer
-        return Answer(answer.status, answer.headers, body)
+    def alter(self, keys: list[dict[str, Any]], route: Route) -> list[dict[str, Any]]:
+        """All but the newest."""
+        return [key for key in keys if key.get("kid") not in by_age(keys, route)[-1:]]

@@ -1,27 +1,35 @@
 """The endpoint is down: connections are refused."""
 
-from typing import ClassVar
-
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.fault import Site
+from jwtdrill.faults.http.base import HttpFault
+from jwtdrill.faults.route import Answer, Exchange
 
 
-@dataclass(frozen=True)
-class Refused:
-    """No parameters."""
+@dataclass
+class Refused(HttpFault):
+    """Where other routes share the listener, or only some requests are concerned, these meet with a reset instead."""
 
-    blast_radius: ClassVar[str] = "everybody who fetches through this route of the proxy"
-    after_effect: ClassVar[str] = "until the next fetch: at most the verifiers' back-off after failed fetches"
-
-    def check(self, site: Site, name: str) -> None:
-        """Raises BadInputError when nothing is proxied there."""
-        site.route(name.partition(".")[0])
-
-    async def apply(self, site: Site, name: str) -> None:
+    async def apply(self, site: Site) -> None:
         """Stop listening until undone."""
-        await site.route(name.partition(".")[0]).refuse()
+        await super().apply(site)
+        door = site.route(self.route).door
+        if door is not None and self._alone(site):
+            await door.refuse()
 
-    async def undo(self, site: Site, name: str) -> None:
+    async def undo(self, site: Site) -> None:
         """Listen again."""
-        await site.route(name.partition(".")[0]).open()
+        door = site.route(self.route).door
+        if door is not None and self._alone(site):
+            await door.open()
+        await super().undo(site)
+
+    async def respond(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002
+        """The connection is dropped."""
+        return None
+
+    def _alone(self, site: Site) -> bool:
+        door = site.route(self.route).door
+        partial = self.share < 1 or self.agents or self.addresses or self.flapping is not None
+        return door is not None and not door.shared and not partial

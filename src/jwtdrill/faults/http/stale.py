@@ -1,27 +1,38 @@
 """The endpoint goes on serving what it served when the fault began."""
 
 from dataclasses import field
+from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.errors import MissingPartError
-from jwtdrill.faults.http.base import HttpFault
-from jwtdrill.faults.proxy import Answer, Exchange, Route
+from jwtdrill.faults.fault import AfterEffect, Site
+from jwtdrill.faults.http.base import UNTIL_FETCHED, HttpFault, own_path
+from jwtdrill.faults.route import Answer, Exchange, Route
+
+_KEPT = (b"content-type", b"cache-control")
 
 
 @dataclass
 class Stale(HttpFault):
-    """`path`: of the document that is frozen."""
+    """`path`: of the document that is frozen, the route's own by default."""
 
-    path: str = "/jwks"
+    path: str | None = None
     _snapshot: Answer | None = field(default=None, init=False, repr=False)
+
+    after_effect: ClassVar[AfterEffect] = UNTIL_FETCHED
+
+    def check(self, site: Site) -> None:
+        """Raises BadInputError when nothing is proxied there, or the path must be said."""
+        own_path(site.route(self.route), self.path, "stale")
 
     async def prepare(self, route: Route) -> None:
         """Take the snapshot. Raises MissingPartError when there is nothing to take."""
-        response = await route.client.get(route.upstream.rstrip("/") + self.path)
+        path = own_path(route, self.path, "stale")
+        response = await route.client.get(route.upstream + path)
         if not response.is_success:
-            raise MissingPartError(f"no snapshot of {self.path}: the upstream answers {response.status_code}")
-        kept = [(n.lower(), v) for n, v in response.headers.raw if n.lower() in (b"content-type", b"cache-control")]
+            raise MissingPartError(f"no snapshot of {path}: the upstream answers {response.status_code}")
+        kept = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _KEPT]
         self._snapshot = Answer(200, kept, response.content)
 
     async def respond(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002
