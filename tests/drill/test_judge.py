@@ -6,6 +6,7 @@ import pytest
 
 from jwtdrill.catalog.objectives import Severity, objectives
 from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.drill.deadlines import Deadline, Demands
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
 from jwtdrill.drill.judge import Judged, budget_burned, judge, recovery_time
 from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
@@ -17,9 +18,9 @@ REFUSED = Tally("call", "valid", "a", Expected.ACCEPTED, Verdict.REJECTED)
 CAUGHT = Tally("call", "expired", "a", Expected.REJECTED, Verdict.REJECTED)
 LET_IN = Tally("call", "expired", "a", Expected.REJECTED, Verdict.ACCEPTED)
 PAGE = "JwtVerificationBudgetBurn"
-EXPECTED = Expectations(
-    failure_mode="F10", alerts=(ExpectedAlert(name=PAGE, severity=Severity.PAGE, within=10),), recovery_within=5
-)
+FIRES = f"{PAGE} fires as a page within 10.0 s"
+EXPECTED = Expectations(failure_mode="F10", depth=0.5, alerts=(ExpectedAlert(name=PAGE, severity=Severity.PAGE),))
+DEMANDS = Demands((Deadline(PAGE, Severity.PAGE, least=5),), recovery_within=5, gone_within=15)
 
 
 def second(at: int, good: int = 100, refused: int = 0, let_in: int = 0) -> SecondSeen:
@@ -41,8 +42,8 @@ def record() -> Record:
     )
 
 
-def judged(seen: Record) -> Judged:
-    return judge(seen, EXPECTED, objectives())
+def judged(seen: Record, expected: Expectations = EXPECTED) -> Judged:
+    return judge(seen, expected, DEMANDS, objectives())
 
 
 def unmet(seen: Record) -> list[str]:
@@ -61,17 +62,19 @@ def test_a_drill_whose_fault_was_taken_out_fails() -> None:
     seen.faults, seen.alerts = [], []
     seen.seconds = [second(at) for at in range(60)]
     assert judged(seen).outcome is Outcome.VIOLATED
-    assert unmet(seen) == ["A fault was injected", f"{PAGE} fires as a page within 10 s"]
+    assert unmet(seen) == ["A fault was injected", FIRES]
 
 
 @pytest.mark.parametrize(
     ("alerts", "what"),
     [
-        ([], f"{PAGE} fires as a page within 10 s"),
-        ([span(first=31)], f"{PAGE} fires as a page within 10 s"),
-        ([span(severity="ticket")], f"{PAGE} fires as a page within 10 s"),
-        ([span(suppressed=True)], f"{PAGE} fires as a page within 10 s"),
-        ([span(), span("JwtIssuanceBudgetBurn")], "No other page"),
+        ([], FIRES),
+        ([span(first=31)], FIRES),
+        ([span(severity="ticket")], FIRES),
+        ([span(suppressed=True)], FIRES),
+        ([span(), span("JwtIssuanceBudgetBurn")], "No other alert"),
+        ([span(), span("JwtClockOffset", severity="ticket")], "No other alert"),
+        ([span(), span(first=50)], "Every page is gone within 15 s"),
         ([span(), span("JwtClockOffset", first=3, severity="ticket")], "Nothing fires in the control period"),
     ],
 )
@@ -81,20 +84,45 @@ def test_missing_late_wrong_and_early_alerts_fail(alerts: list[AlertSpan], what:
     assert what in unmet(seen)
 
 
-def test_another_page_that_is_inhibited_and_another_ticket_are_no_failure() -> None:
+def test_another_alert_that_is_inhibited_or_of_another_time_is_no_failure() -> None:
     seen = record()
-    others = [span("JwtIssuanceBudgetBurn", suppressed=True), span("JwtClockOffset", severity="ticket")]
+    others = [span("JwtIssuanceBudgetBurn", suppressed=True), span("JwtClockOffset", first=-12, severity="ticket")]
     seen.alerts = [span(), *others]
     assert judged(seen).outcome is Outcome.HELD
 
 
-def test_another_page_that_may_fire_is_no_failure() -> None:
+def test_another_alert_that_may_fire_or_detects_the_failure_mode_is_no_failure() -> None:
     seen = record()
     assert seen.alerts is not None
-    seen.alerts.append(span("JwtCanaryBudgetBurn"))
-    assert unmet(seen)
-    allowed = EXPECTED.model_copy(update={"may": ("JwtCanaryBudgetBurn",)})
-    assert judge(seen, allowed, objectives()).outcome is Outcome.HELD
+    seen.alerts += [span("JwtCanaryBudgetBurn"), span("JwtIssuanceBudgetBurn")]
+    assert judged(seen).others == ("JwtIssuanceBudgetBurn",)
+    allowed = EXPECTED.model_copy(update={"may": ("JwtIssuanceBudgetBurn",)})
+    assert judged(seen, allowed).outcome is Outcome.HELD
+
+
+def test_a_page_that_is_on_when_the_observation_ends_too_early_is_not_judged() -> None:
+    seen = record()
+    assert seen.alerts is not None
+    seen.alerts[0].last_seen = 50
+    seen.phases[Phase.RECOVERY] = Interval(40, 50)
+    assert [f.what for f in judged(seen).findings if f.met is None] == ["Every page is gone within 15 s"]
+
+
+def test_a_drill_that_stopped_itself_is_violated_and_says_why() -> None:
+    seen = record()
+    seen.stopped = "97% of good calls fail"
+    del seen.phases[Phase.RECOVERY]
+    assert judged(seen).outcome is Outcome.VIOLATED
+    assert unmet(seen)[0] == "The drill had no reason to stop itself"
+
+
+def test_false_accepts_are_bounded_in_number_and_in_time() -> None:
+    seen = record()
+    seen.seconds[25] = second(25, let_in=3)
+    allowed = EXPECTED.model_copy(update={"false_accepts": 3, "false_accepts_within": 6})
+    assert judged(seen, allowed).outcome is Outcome.HELD
+    for tighter in ({"false_accepts": 2}, {"false_accepts_within": 5.5}):
+        assert judged(seen, allowed.model_copy(update=tighter)).outcome is Outcome.VIOLATED
 
 
 def test_the_page_of_a_users_own_objective_is_announced_with_its_kind() -> None:
@@ -103,8 +131,8 @@ def test_the_page_of_a_users_own_objective_is_announced_with_its_kind() -> None:
     seen = record()
     assert seen.alerts is not None
     seen.alerts.append(span("JwtPartnerBudgetBurn"))
-    assert judge(seen, EXPECTED, objectives()).outcome is Outcome.VIOLATED
-    assert judge(seen, EXPECTED, mine).outcome is Outcome.HELD
+    assert judge(seen, EXPECTED, DEMANDS, objectives()).outcome is Outcome.VIOLATED
+    assert judge(seen, EXPECTED, DEMANDS, mine).outcome is Outcome.HELD
 
 
 def test_a_refusal_in_the_control_period_fails() -> None:
@@ -138,8 +166,9 @@ def test_without_a_watch_alerts_are_not_judged() -> None:
     seen.alerts = None
     assert judged(seen).outcome is Outcome.HELD
     assert [f.what for f in judged(seen).findings if f.met is None] == [
-        f"{PAGE} fires as a page within 10 s",
-        "No other page",
+        FIRES,
+        "No other alert",
+        "Every page is gone within 15 s",
     ]
 
 

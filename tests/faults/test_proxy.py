@@ -7,17 +7,16 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ClassVar
 
 import httpx
 import pytest
 
-from jwtdrill.errors import BadInputError, MissingPartError
-from jwtdrill.faults.agent import EdgeSettings
+from jwtdrill.errors import BadInputError
 from jwtdrill.faults.fault import Site
-from jwtdrill.faults.issuer_admin import IssuerAdmin
-from jwtdrill.faults.proxy import Route
+from jwtdrill.faults.proxy import Listener
 from jwtdrill.faults.registry import make_fault
+from jwtdrill.faults.route import Route
+from jwtdrill.faults.settings import EdgeSettings
 from jwtdrill.processes.supervisor import free_port
 from jwtdrill.target.load import present
 from jwtdrill.tokens.certificates import issued, self_signed
@@ -43,10 +42,10 @@ class Upstream:
             writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(answer), answer))
 
 
-Check = Callable[[Upstream, Route, Site, httpx.AsyncClient], Awaitable[None]]
+Check = Callable[[Upstream, Listener, Site, httpx.AsyncClient], Awaitable[None]]
 
 
-def run(check: Check) -> None:
+def run(check: Check, *, alone: bool = False) -> None:
     async def main() -> None:
         upstream = Upstream()
 
@@ -60,11 +59,13 @@ def run(check: Check) -> None:
 
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        route = Route("jwks", free_port(), f"http://127.0.0.1:{port}")
-        await route.open()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{route.port}", timeout=5) as client:
-            await check(upstream, route, Site({"jwks": route}, {}, None), client)
-        await route.close()
+        route = Route("jwks", f"http://127.0.0.1:{port}", ["/jwks"])
+        other = Route("all", f"http://127.0.0.1:{port}")
+        listener = Listener(free_port(), [route] if alone else [route, other])
+        await listener.open()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=5) as client:
+            await check(upstream, listener, Site({route.name: route for route in listener.routes}), client)
+        await listener.close()
         server.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))
@@ -73,8 +74,9 @@ def run(check: Check) -> None:
 async def applied(site: Site, name: str, params: dict[str, object]) -> Callable[[], Awaitable[None]]:
     """The fault in force; returns its undo."""
     fault = make_fault(name, params)
-    await fault.apply(site, name)
-    return lambda: fault.undo(site, name)
+    fault.check(site)
+    await fault.apply(site)
+    return lambda: fault.undo(site)
 
 
 def kids(answer: httpx.Response) -> list[str]:
@@ -82,7 +84,7 @@ def kids(answer: httpx.Response) -> list[str]:
 
 
 def test_without_a_fault_everything_passes() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         answer = await client.get("/jwks?x=1")
         assert kids(answer) == ["old"]
         assert (answer.headers["x-path"], answer.headers["cache-control"]) == ("/jwks?x=1", "max-age=5")
@@ -96,7 +98,7 @@ def test_without_a_fault_everything_passes() -> None:
     [("jwks.status", {}, 503), ("jwks.status", {"status": 429, "retry_after": 7}, 429), ("jwks.garbage", {}, 200)],
 )
 def test_an_answer_of_the_faults_own(name: str, params: dict[str, object], status: int) -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, name, params)
         answer = await client.get("/jwks")
         assert answer.status_code == status
@@ -112,7 +114,7 @@ def test_an_answer_of_the_faults_own(name: str, params: dict[str, object], statu
 
 
 def test_refused_means_that_nobody_listens_and_the_port_stays_ours() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         await client.get("/jwks")
         undo = await applied(site, "jwks.refused", {})
         for _ in range(3):
@@ -120,16 +122,16 @@ def test_refused_means_that_nobody_listens_and_the_port_stays_ours() -> None:
                 await client.get("/jwks")
         for reuse in (True, False):
             with pytest.raises(OSError):
-                await asyncio.start_server(lambda r, w: None, "127.0.0.1", route.port, reuse_address=reuse)
+                await asyncio.start_server(lambda r, w: None, "127.0.0.1", listener.port, reuse_address=reuse)
         await undo()
         await undo()
         assert kids(await client.get("/jwks")) == ["old"]
 
-    run(check)
+    run(check, alone=True)
 
 
 def test_latency_delays_and_ends_with_the_fault() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, "jwks.latency", {"seconds": 0.3})
         began = time.monotonic()
         assert kids(await client.get("/jwks")) == ["old"]
@@ -145,7 +147,7 @@ def test_latency_delays_and_ends_with_the_fault() -> None:
 
 
 def test_a_hanging_request_is_let_go_when_the_fault_ends() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, "jwks.hang", {})
         waiting = asyncio.create_task(client.get("/jwks", timeout=10))
         await asyncio.sleep(0.3)
@@ -159,7 +161,7 @@ def test_a_hanging_request_is_let_go_when_the_fault_ends() -> None:
 
 
 def test_stale_serves_what_was_there_when_it_began() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, "jwks.stale", {})
         upstream.keys = [NEW, OLD]
         answer = await client.get("/jwks")
@@ -172,7 +174,7 @@ def test_stale_serves_what_was_there_when_it_began() -> None:
 
 
 def test_missing_newest_key_drops_the_key_that_came_last() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         await client.get("/jwks")
         undo = await applied(site, "jwks.missing_newest_key", {})
         upstream.keys = [OLD, NEW]
@@ -185,11 +187,11 @@ def test_missing_newest_key_drops_the_key_that_came_last() -> None:
 
 def test_an_upstream_that_is_down_is_a_502() -> None:
     async def main() -> None:
-        route = Route("jwks", free_port(), "http://127.0.0.1:1")
-        await route.open()
+        listener = Listener(free_port(), [Route("jwks", "http://127.0.0.1:1")])
+        await listener.open()
         async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{route.port}/jwks")).status_code == 502
-        await route.close()
+            assert (await client.get(f"http://127.0.0.1:{listener.port}/jwks")).status_code == 502
+        await listener.close()
 
     asyncio.run(main())
 
@@ -198,8 +200,8 @@ def test_an_upstream_that_is_down_is_a_502() -> None:
     "sent", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b""]
 )
 def test_garbage_from_a_client_harms_nobody_else(sent: bytes) -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", route.port)
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         writer.write(sent)
         await writer.drain()
         writer.close()
@@ -208,8 +210,8 @@ def test_garbage_from_a_client_harms_nobody_else(sent: bytes) -> None:
     run(check)
 
 
-async def raw(route: Route, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", route.port)
+async def raw(listener: Listener, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(request)
     data = await asyncio.wait_for(reader.read(), 5)
     writer.close()
@@ -217,22 +219,22 @@ async def raw(route: Route, request: bytes) -> bytes:
 
 
 def test_a_target_that_names_another_host_goes_nowhere() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         for target in (b"@127.0.0.1:1/x", b"http://127.0.0.1:1/x", b"*"):
             head = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-            assert (await raw(route, head)).startswith(b"HTTP/1.1 400 ")
+            assert (await raw(listener, head)).startswith(b"HTTP/1.1 400 ")
         assert upstream.requests == 0
 
     run(check)
 
 
 def test_head_and_expectations_are_served() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, "jwks.status", {})
         assert (await client.head("/jwks")).status_code == 503
         await undo()
         head = b"POST /x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
-        reader, writer = await asyncio.open_connection("127.0.0.1", route.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         writer.write(head)
         assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 100 ")
         writer.write(b"abc")
@@ -243,27 +245,27 @@ def test_head_and_expectations_are_served() -> None:
 
 
 def test_a_client_that_left_is_not_waited_for() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         undo = await applied(site, "jwks.hang", {})
         for _ in range(50):
-            _, writer = await asyncio.open_connection("127.0.0.1", route.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             writer.write(b"GET /jwks HTTP/1.1\r\nHost: x\r\n\r\n")
             await writer.drain()
             writer.close()
         for _ in range(100):
             await asyncio.sleep(0.02)
-            if not route._connections:
+            if not listener._connections:
                 break
-        assert not route._connections
+        assert not listener._connections
         await undo()
 
     run(check)
 
 
 def test_requests_sent_ahead_are_answered_in_order() -> None:
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         one = b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
-        answers = await raw(route, one % (1, b"") + one % (2, b"") + one % (3, b"Connection: close\r\n"))
+        answers = await raw(listener, one % (1, b"") + one % (2, b"") + one % (3, b"Connection: close\r\n"))
         assert [line for line in answers.split(b"\r\n") if line.startswith(b"x-path")] == [
             b"x-path: /1",
             b"x-path: /2",
@@ -273,40 +275,9 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
     run(check)
 
 
-class LosesAnswers(IssuerAdmin):
-    """An issuer that takes each step and whose answer to `remove` is lost."""
-
-    steps: ClassVar[list[str]] = []
-    states: ClassVar[dict[str, str]] = {"old": "active"}
-
-    async def keys(self) -> list[dict[str, str]]:
-        return [{"kid": kid, "state": state} for kid, state in self.states.items()]
-
-    async def step(self, step: str, kid: str = "") -> str:
-        self.steps.append(step)
-        if step == "remove":
-            self.states[kid] = "removed"
-            raise MissingPartError("no answer")
-        after = {"publish": {"new": "published"}, "activate": {"old": "retired", "new": "active"}}
-        self.states.update(after.get(step, {kid: "retired"}))
-        return kid or "new"
-
-
-def test_a_rotation_whose_answer_was_lost_is_undone_all_the_same() -> None:
-    site = Site({}, {}, LosesAnswers("http://x", "t"))
-    fault = make_fault("keys.rotate_without_overlap", {})
-    with pytest.raises(MissingPartError):
-        asyncio.run(fault.apply(site, "keys.rotate_without_overlap"))
-    assert LosesAnswers.states["old"] == "removed"
-    asyncio.run(fault.undo(site, "keys.rotate_without_overlap"))
-    asyncio.run(fault.undo(site, "keys.rotate_without_overlap"))
-    assert LosesAnswers.states["old"] == "retired"
-    assert LosesAnswers.steps.count("restore") == 1
-
-
 def test_a_clock_fault_writes_the_offset_and_takes_it_back(tmp_path: Path) -> None:
     clock = tmp_path / "b.clock"
-    site = Site({}, {"b": clock}, None)
+    site = Site(clocks={"b": clock})
 
     async def main() -> None:
         undo = await applied(site, "clock.skew", {"clock": "b", "seconds": -30})
@@ -323,7 +294,7 @@ def test_a_clock_fault_writes_the_offset_and_takes_it_back(tmp_path: Path) -> No
 def test_a_route_that_is_not_proxied_is_one_line() -> None:
     async def main() -> None:
         with pytest.raises(BadInputError, match="nothing is proxied as 'jwks'"):
-            await applied(Site({}, {}, None), "jwks.status", {})
+            await applied(Site(), "jwks.status", {})
 
     asyncio.run(main())
 
@@ -335,8 +306,8 @@ def test_an_edge_tells_the_upstream_which_certificate_was_shown_and_lets_nobody_
     (tmp_path / "server.pem").write_bytes(issued("127.0.0.1", authority).pem)
     (tmp_path / "authority.pem").write_bytes(authority.certificate_pem)
     (tmp_path / "secret").write_text("between us")
-    files = (tmp_path / name for name in ("server.pem", "authority.pem", "secret"))
-    edge = EdgeSettings(*map(str, files)).edge()
+    server_pem, authority_pem, secret = (str(tmp_path / name) for name in ("server.pem", "authority.pem", "secret"))
+    edge = EdgeSettings(server_pem, clients_ca_file=authority_pem, secret_file=secret).edge()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         told.append(await reader.readuntil(b"\r\n\r\n"))
@@ -351,16 +322,17 @@ def test_an_edge_tells_the_upstream_which_certificate_was_shown_and_lets_nobody_
 
     async def main() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
-        route = Route("edge", free_port(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", edge)
-        await route.open()
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        listener = Listener(free_port(), [Route("edge", upstream, secret=edge.secret)], edge)
+        await listener.open()
         lies = {name.decode(): value.decode() for name, value in forwarded(device.der, "between us")}
         for context in (trusting(device.pem), trusting()):
             async with httpx.AsyncClient(verify=context) as client:
-                assert (await client.get(f"https://127.0.0.1:{route.port}/", headers=lies)).status_code == 200
+                assert (await client.get(f"https://127.0.0.1:{listener.port}/", headers=lies)).status_code == 200
         async with httpx.AsyncClient(verify=trusting(self_signed("device").pem)) as client:
             with pytest.raises((httpx.HTTPError, ssl.SSLError)):
-                await client.get(f"https://127.0.0.1:{route.port}/")
-        await route.close()
+                await client.get(f"https://127.0.0.1:{listener.port}/")
+        await listener.close()
         server.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))
@@ -374,9 +346,9 @@ def test_an_edge_tells_the_upstream_which_certificate_was_shown_and_lets_nobody_
 def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
     """Nagle's algorithm would hold back the body for 40 ms where the client delays its own."""
 
-    async def check(upstream: Upstream, route: Route, site: Site, client: httpx.AsyncClient) -> None:
+    async def check(upstream: Upstream, listener: Listener, site: Site, client: httpx.AsyncClient) -> None:
         await client.get("/jwks")
-        (writer,) = route._connections
+        (writer,) = listener._connections
         assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     run(check)

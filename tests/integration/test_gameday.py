@@ -62,7 +62,7 @@ def chaos_run(lab: Commands, path: Path, journal: Path) -> subprocess.CompletedP
     )
 
 
-PAGE = [{"name": "JwtVerificationBudgetBurn", "severity": "page", "within": 12}]
+PAGE = [{"name": "JwtVerificationBudgetBurn", "severity": "page"}]
 
 
 def test_chaos_run_holds_on_a_standing_lab_with_its_real_page(lab: Commands, tmp_path: Path) -> None:
@@ -261,9 +261,7 @@ def test_a_fault_that_the_target_does_not_allow_is_not_injected(
     lab: Commands, agent: FaultClient, tmp_path: Path
 ) -> None:
     target = lab.folder / "careful.toml"
-    target.write_text(
-        lab.target.read_text().replace('faults = ["jwks.*", "keys.*", "clock.*"]', 'faults = ["clock.*"]')
-    )
+    target.write_text(lab.target.read_text().replace('faults = ["*"]', 'faults = ["clock.*"]'))
     path = short(tmp_path, "jwks_outage", 3, 3, 3)
     done = lab.run(
         "jwtdrill", "gameday", path, "--target", target, "--yes", "--without-alerts", "--out", tmp_path / "out"

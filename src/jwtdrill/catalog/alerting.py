@@ -22,12 +22,32 @@ class Route(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a condition on events wants: so many of them within the window, and that share of all there are."""
+
+    events: int
+    window: timedelta
+    share: float = 0.0
+
+    def after(self, bad: float, good: float, window: float) -> float:
+        """Seconds until it is met by `bad` events a second beside `good` ones, the window being of that length here.
+
+        At worst: the window is full of good ones when the first bad one comes.
+        """
+        enough = self.events / bad
+        if self.share == 0 or good == 0:
+            return enough
+        return max(enough, min(window, self.share * good * window / (bad * (1 - self.share))))
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionAlert:
     """An alert on one condition.
 
-    hold: the rule's `for`. builds_up: how long the condition takes to come true under the worst fault. detects: ids of
-    failure modes. hurt: who is, and by what. first: the command that tells most. silences: alerts that are symptoms of
-    this one. by: the labels that it carries. culprit: PromQL of who causes most of it, with one label or two.
+    needs: what it counts, where it counts events. hold: the rule's `for`. builds_up: how long the condition takes to
+    come true under the worst fault. detects: ids of failure modes. hurt: who is, and by what. first: the command that
+    tells most. silences: alerts that are symptoms of this one. by: the labels that it carries. culprit: PromQL of who
+    causes most of it, with one label or two.
     """
 
     name: str
@@ -40,6 +60,7 @@ class DetectionAlert:
     first: str
     description: str
     builds_up: timedelta = timedelta(0)
+    needs: Needs | None = None
     silences: tuple[str, ...] = ()
     by: tuple[str, ...] = GROUP
     culprit: str = ""

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 class FailureMode:
     """One row of the failure modes F1–F14.
 
-    alerts: that must fire; panel: dashboard and title; faults: names as in `faults/`; drill: file in `chaos/`, None
-    until there is one.
+    alerts: that detect it; panel: dashboard and title; faults: names as in `faults/`; drills: files in `chaos/`.
     """
 
     id: str
@@ -22,7 +21,7 @@ class FailureMode:
     alerts: tuple[str, ...]
     panel: tuple[str, str]
     faults: tuple[str, ...] = ()
-    drill: str | None = None
+    drills: tuple[str, ...] = ()
 
 
 _REFUSALS = ("oncall", "Refusals by reason")
@@ -67,7 +66,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="unknown-kid refusals at some verifiers and not at others; the age of the keys on hand rises",
         alerts=("JwtKeySetStale", "JwtVerificationBudgetBurn"),
         panel=("oncall", "Age of the keys on hand"),
-        faults=("jwks.stale",),
+        faults=("jwks.stale", "jwks.not_modified", "jwks.cache_headers"),
     ),
     FailureMode(
         id="F6",
@@ -92,8 +91,8 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="unknown-kid failures at every verifier at once, and the canary fails with them",
         alerts=("JwtRotationBroken", "JwtVerificationBudgetBurn"),
         panel=_REFUSALS,
-        faults=("keys.rotate_without_overlap", "jwks.missing_newest_key"),
-        drill="rotation_without_overlap",
+        faults=("keys.rotate_without_overlap", "jwks.missing_newest_key", "jwks.missing_oldest_key", "jwks.wrong_key"),
+        drills=("rotation_without_overlap",),
     ),
     FailureMode(
         id="F9",
@@ -103,7 +102,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         alerts=("JwtVerificationBudgetBurn", "JwtClockOffset"),
         panel=("oncall", "Clock offset"),
         faults=("clock.skew",),
-        drill="clock_skew",
+        drills=("clock_skew",),
     ),
     FailureMode(
         id="F10",
@@ -112,8 +111,25 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="fetch errors, then key_unavailable once the keys on hand are too old",
         alerts=("JwtJwksFetchFailing", "JwtVerificationBudgetBurn"),
         panel=("oncall", "JWKS fetches"),
-        faults=("jwks.refused", "jwks.status", "jwks.latency", "jwks.hang", "jwks.garbage", "jwks.stale"),
-        drill="jwks_outage",
+        faults=(
+            "jwks.refused",
+            "jwks.status",
+            "jwks.latency",
+            "jwks.hang",
+            "jwks.hang_after_headers",
+            "jwks.reset",
+            "jwks.truncated",
+            "jwks.garbage",
+            "jwks.html",
+            "jwks.empty_set",
+            "jwks.malformed_keys",
+            "jwks.extra_keys",
+            "jwks.huge_body",
+            "jwks.redirect",
+            "jwks.content_type",
+            "jwks.certificate",
+        ),
+        drills=("jwks_outage",),
     ),
     FailureMode(
         id="F11",

@@ -3,13 +3,18 @@
 from datetime import timedelta
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.alerting import GROUP, DetectionAlert, Route
+from jwtdrill.catalog.alerting import GROUP, DetectionAlert, Needs, Route
 from jwtdrill.catalog.objectives import Severity
 from jwtdrill.catalog.promql import CALLS, ask, events, refused, worst
 from jwtdrill.catalog.reasons import Blame, Reason, reasons_blamed_on
 
 _FAILURE, _SUCCESS = 'result="failure"', 'result="success"'
 _NONE, _MINUTE = timedelta(0), timedelta(minutes=1)
+_OF_KEY = Needs(5, 5 * _MINUTE)  # refusals
+_FAILED_ROTATION = Needs(1, 60 * _MINUTE)
+_LET_IN = Needs(1, 5 * _MINUTE)
+_FAILED_FETCHES = Needs(3, 5 * _MINUTE)
+_MANY_FETCHES = Needs(60, 5 * _MINUTE)
 _CLOCK_TOLERANCE = 2  # seconds; iat is a whole second, and clocks kept by NTP agree within one
 _VERIFIER = "environment, issuer, job, instance"
 _RESOURCE = ("environment", "issuer", "resource")
@@ -32,10 +37,11 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
             "min by (environment, issuer) (\n"
             f"  ({events(metrics.CANARY, '2m', f'{_FAILURE}, {CALLS}', _RESOURCE)} or {_SUNG} * 0) / ({_SUNG} > 0)\n"
             ") >= 0.2\n"
-            f"and {_OF_KEYS} >= 5\n"
+            f"and {_OF_KEYS} >= {_OF_KEY.events}\n"
             f"and {_OF_KEYS} >= 0.5 * {refused('5m', *_CANT_BE_CLIENTS)}\n"
             f"and (\n  {_ACTIVATED}) <= seconds(1h)\n  or {_FIRST_SEEN}) <= seconds(1h)\n  or {_KEYS_CHANGED} > 0\n)"
         ),
+        needs=_OF_KEY,
         hold=_NONE,
         severity=Severity.PAGE,
         route=Route.PLATFORM,
@@ -58,7 +64,8 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtRotationFailed",
-        expr=f"{events(metrics.KEY_ROTATION, '1h', _FAILURE)} >= 1",
+        expr=f"{events(metrics.KEY_ROTATION, '1h', _FAILURE)} >= {_FAILED_ROTATION.events}",
+        needs=_FAILED_ROTATION,
         hold=_NONE,
         severity=Severity.TICKET,
         route=Route.PLATFORM,
@@ -85,7 +92,8 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtRevokedKeyAccepted",
-        expr=f"{events(metrics.REVOKED_KEY_ACCEPTED, '5m')} >= 1",
+        expr=f"{events(metrics.REVOKED_KEY_ACCEPTED, '5m')} >= {_LET_IN.events}",
+        needs=_LET_IN,
         hold=_NONE,
         severity=Severity.PAGE,
         route=Route.SECURITY,
@@ -99,11 +107,12 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
         name="JwtJwksFetchFailing",
         expr=(
             "count by (environment, issuer) (\n"
-            f"  increase({_FETCH}{{{_FAILURE}}}[5m]) >= 3\n"
+            f"  increase({_FETCH}{{{_FAILURE}}}[5m]) >= {_FAILED_FETCHES.events}\n"
             f"  unless on ({_VERIFIER})\n"
             f"  increase({_FETCH}{{{_SUCCESS}}}[5m]) > 0\n"
             ") > 0"
         ),
+        needs=_FAILED_FETCHES,
         hold=_MINUTE,
         severity=Severity.TICKET,
         route=Route.PLATFORM,
@@ -143,7 +152,11 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtJwksFetchStorm",
-        expr=f"count by (environment, issuer) (sum by ({_VERIFIER}) (increase({_FETCH}[5m])) >= 60) > 0",
+        expr=(
+            "count by (environment, issuer) ("
+            f"sum by ({_VERIFIER}) (increase({_FETCH}[5m])) >= {_MANY_FETCHES.events}) > 0"
+        ),
+        needs=_MANY_FETCHES,
         hold=_MINUTE,
         severity=Severity.TICKET,
         route=Route.PLATFORM,

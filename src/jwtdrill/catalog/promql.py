@@ -5,9 +5,10 @@ so what has always been nags nobody, and what is new is seen from its first minu
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.alerting import GROUP
+from jwtdrill.catalog.alerting import GROUP, Needs
 from jwtdrill.catalog.metrics import Metric
 from jwtdrill.catalog.reasons import Reason
 
@@ -55,9 +56,17 @@ def usual(recorded: str, matchers: str = "", by: Iterable[str] = GROUP) -> str:
     return f"sum by ({', '.join(by)}) (sum_over_time({recorded}{chosen}[1d:5m])) / {_STEPS_IN_A_DAY}"
 
 
-def rise(refusals: str, window: str, *, least: int, share: float) -> str:
-    """Refusals of at least that number and that share of all."""
-    return f"{refusals} >= {least}\nand {refusals} >= {share:g} * {verified(window)}"
+def rise(needs: Needs, *reasons: Reason) -> str:
+    """Refusals for those reasons, of at least that number and that share of all."""
+    window = promql_length(needs.window)
+    of_them = refused(window, *reasons)
+    return f"{of_them} >= {needs.events}\nand {of_them} >= {needs.share:g} * {verified(window)}"
+
+
+def promql_length(length: timedelta) -> str:
+    """A window of whole minutes, as PromQL writes it."""
+    minutes = round(length.total_seconds() / 60)
+    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
 
 
 def worst(metric: Metric, by: str, matchers: str = "", window: str = "15m") -> str:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from jwtdrill.catalog import metrics
-from jwtdrill.catalog.alerting import DetectionAlert, Route
+from jwtdrill.catalog.alerting import DetectionAlert, Needs, Route
 from jwtdrill.catalog.metrics import bucket
 from jwtdrill.catalog.objectives import Severity
 from jwtdrill.catalog.promql import (
@@ -23,7 +23,16 @@ from jwtdrill.catalog.promql import (
 )
 from jwtdrill.catalog.reasons import Blame, Reason, reasons_blamed_on
 
-_NONE, _MINUTE = timedelta(0), timedelta(minutes=1)
+_NONE, _MINUTE, _HOUR = timedelta(0), timedelta(minutes=1), timedelta(hours=1)
+_SPIKE = Needs(300, 5 * _MINUTE, share=0.25)
+_FLOOD = Needs(100, 5 * _MINUTE, share=0.05)
+_RISE = Needs(50, 15 * _MINUTE, share=0.05)
+_STORM = Needs(50, 15 * _MINUTE, share=0.2)
+_MISMATCHES = Needs(20, 15 * _MINUTE, share=0.01)
+_UNWELCOME = Needs(50, 30 * _MINUTE, share=0.05)
+_LONG_LIVED = Needs(10, _HOUR, share=0.01)
+_REPLAYS = Needs(5, 5 * _MINUTE)
+_ONE, _ONE_OF_LATE = Needs(1, _HOUR), Needs(1, 5 * _MINUTE)
 LONG_LIFETIME = timedelta(days=1)  # of a bearer token, beyond which a leak lasts too long
 _AMBIGUOUS = reasons_blamed_on(Blame.AMBIGUOUS)
 _FORGED = (Reason.BAD_SIGNATURE, Reason.ALGORITHM_NOT_ALLOWED)
@@ -41,10 +50,11 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtTokenMisuseSpike",
         expr=(
-            f"{MISUSE_OF_LATE} >= 300\n"
-            f"and {MISUSE_OF_LATE} >= 0.25 * {verified('5m')}\n"
+            f"{MISUSE_OF_LATE} >= {_SPIKE.events}\n"
+            f"and {MISUSE_OF_LATE} >= {_SPIKE.share} * {verified('5m')}\n"
             f"and {MISUSE_OF_LATE} >= 5 * {usual(MISUSE_OF_LATE)}"
         ),
+        needs=_SPIKE,
         hold=2 * _MINUTE,
         severity=Severity.PAGE,
         route=Route.SECURITY,
@@ -62,10 +72,11 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtAmbiguousFailures",
         expr=(
-            f"{rise(refused('15m', *_AMBIGUOUS), '15m', least=50, share=0.05)}\n"
+            f"{rise(_RISE, *_AMBIGUOUS)}\n"
             f"and {refused('15m', *_AMBIGUOUS)} >= 9 * {usual(REFUSED_OF_LATE, among(_AMBIGUOUS))}\n"
             f"unless {events(metrics.CANARY, '15m', CALLS)} > 0"
         ),
+        needs=_RISE,
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.PLATFORM,
@@ -81,9 +92,9 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtSignatureFailures",
         expr=(
-            f"{rise(refused('15m', *_FORGED), '15m', least=50, share=0.05)}\n"
-            f"and {refused('15m', *_FORGED)} >= 9 * {usual(REFUSED_OF_LATE, among(_FORGED))}"
+            f"{rise(_RISE, *_FORGED)}\nand {refused('15m', *_FORGED)} >= 9 * {usual(REFUSED_OF_LATE, among(_FORGED))}"
         ),
+        needs=_RISE,
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -99,9 +110,10 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtExpiredTokenStorm",
         expr=(
-            f"{rise(refused('15m', Reason.EXPIRED), '15m', least=50, share=0.2)}\n"
+            f"{rise(_STORM, Reason.EXPIRED)}\n"
             f"and {refused('15m', Reason.EXPIRED)} >= 9 * {usual(REFUSED_OF_LATE, among([Reason.EXPIRED]))}"
         ),
+        needs=_STORM,
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.SERVICE,
@@ -117,10 +129,11 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtAudienceMismatch",
         expr=(
-            f"{rise(refused('15m', Reason.WRONG_AUDIENCE), '15m', least=20, share=0.01)}\n"
+            f"{rise(_MISMATCHES, Reason.WRONG_AUDIENCE)}\n"
             f"and {refused('15m', Reason.WRONG_AUDIENCE)} >= "
             f"9 * {usual(REFUSED_OF_LATE, among([Reason.WRONG_AUDIENCE]))}"
         ),
+        needs=_MISMATCHES,
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.SERVICE,
@@ -132,7 +145,8 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtTokenReplay",
-        expr=f"{refused('5m', Reason.REPLAYED)} >= 5",
+        expr=f"{refused('5m', Reason.REPLAYED)} >= {_REPLAYS.events}",
+        needs=_REPLAYS,
         hold=_NONE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -145,9 +159,10 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtUnknownKidFlood",
         expr=(
-            f"{rise(refused('5m', Reason.UNKNOWN_KID), '5m', least=100, share=0.05)}\n"
+            f"{rise(_FLOOD, Reason.UNKNOWN_KID)}\n"
             f"and {refused('5m', Reason.UNKNOWN_KID)} >= 5 * {usual(REFUSED_OF_LATE, among([Reason.UNKNOWN_KID]))}"
         ),
+        needs=_FLOOD,
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -162,11 +177,12 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
         name="JwtAuthFailureRatio",
         expr=(
             "label_replace(\n"  # the alert's own label `route` names a team
-            f"  {_UNAUTHORIZED} >= 50\n"
-            f"  and {_UNAUTHORIZED} >= 0.05 * {events(metrics.PROTECTED_REQUESTS, '30m', by=_ROUTE)}\n"
+            f"  {_UNAUTHORIZED} >= {_UNWELCOME.events}\n"
+            f"  and {_UNAUTHORIZED} >= {_UNWELCOME.share} * {events(metrics.PROTECTED_REQUESTS, '30m', by=_ROUTE)}\n"
             f"  and {_UNAUTHORIZED} >= 18 * {usual(UNAUTHORIZED_OF_LATE, by=_ROUTE)},\n"
             '  "path", "$1", "route", "(.*)"\n)'
         ),
+        needs=_UNWELCOME,
         hold=15 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.SERVICE,
@@ -183,6 +199,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtExcessScope",
         expr=f"{events(metrics.TOKEN_EXCESS_SCOPE, '1h')} >= 1",
+        needs=_ONE,
         hold=_NONE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -195,6 +212,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtTokenLeakSuspicion",
         expr=f"{events(metrics.TOKEN_LEAK_SUSPICION, '1h')} >= 1",
+        needs=_ONE,
         hold=_NONE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -206,7 +224,8 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtTokenLifetimeLong",
-        expr=f"{_LONG} >= 10\nand {_LONG} >= 0.01 * {_LIFETIMES}",
+        expr=f"{_LONG} >= {_LONG_LIVED.events}\nand {_LONG} >= {_LONG_LIVED.share} * {_LIFETIMES}",
+        needs=_LONG_LIVED,
         hold=_NONE,
         severity=Severity.TICKET,
         route=Route.SECURITY,
@@ -218,6 +237,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
     DetectionAlert(
         name="JwtFalseAccept",
         expr=f"{_LET_IN} >= 1",
+        needs=_ONE_OF_LATE,
         hold=_NONE,
         severity=Severity.PAGE,
         route=Route.SECURITY,

@@ -1,6 +1,5 @@
 """Commands under Break: game days."""
 
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +35,7 @@ def gameday(
 ) -> int:
     """Run drills: hold load, break one thing, see who notices. Ends in a report."""
     from jwtdrill.drill.gameday import Plan, check_out, run_gameday
+    from jwtdrill.drill.plan import check_allowed, consent
     from jwtdrill.drill.session import Watching
     from jwtdrill.lab.control import tied_lab
     from jwtdrill.lab.lab import LabOptions, require_watch_programs
@@ -57,10 +57,8 @@ def gameday(
             plan = Plan(chosen, lab.target, folder, watching, lab.renew_watch)
         else:
             loaded = load_target(target)
-            loaded.refuse_production("a game day")
-            _show_plan(chosen, target)
-            if not yes and not (sys.stdin.isatty() and typer.confirm("Break this?", err=True)):
-                raise BadInputError("not confirmed: nothing was touched; say --yes to go on without being asked")
+            check_allowed(loaded, chosen)
+            consent(loaded, chosen, say, yes=yes)
             plan = Plan(chosen, loaded.path, folder, watching, None)
         with live() as tick:
             day = run_gameday(plan, say, tick)
@@ -95,17 +93,6 @@ def gameday(
         )
     say(f"report: {folder / 'report.html'}")
     return day.outcome.exit_code
-
-
-def _show_plan(experiments: list[Experiment], target: str) -> None:
-    from jwtdrill.faults.registry import find_fault
-
-    say(f"On {target} these faults will be injected:")
-    for experiment in experiments:
-        for fault, params in experiment.faults():
-            kind = find_fault(fault)
-            after = kind.after_effect.words
-            say(f"  {experiment.title}: {fault} {params or ''} hurts {kind.blast_radius}; lasts on {after}")
 
 
 def _seconds(value: float | None) -> str:

@@ -16,7 +16,11 @@ def start_load(users: int = 20, throughput: float = 10.0, cases: str = "valid") 
 
 
 def observe(phase: str, seconds: float) -> None:
-    """Let the load run on in that phase: control, fault or recovery."""
+    """Let the load run on in that phase, control, fault or recovery, for so many seconds at most.
+
+    Fault and recovery end before that when all has been seen that they are for: every alert that must fire; good tokens
+    accepted again, and no page left.
+    """
     current().observe(Phase(phase), seconds)
 
 

@@ -18,6 +18,7 @@ from chaoslib.exceptions import InterruptExecution
 
 from jwtdrill.drill.experiment import DECLARE, WITHOUT_ALERTS, Experiment
 from jwtdrill.drill.judge import Judged
+from jwtdrill.drill.plan import check_allowed, consent
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Session, Watching, current, set_current, under_way
 from jwtdrill.errors import BadInputError, JwtdrillError
@@ -66,13 +67,11 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
         if not isinstance(target, str):
             raise BadInputError("controls: target must be the name of a target file, or lab")
         control.experiment = control.given or Experiment.parse(context)
-        session = Session(
-            load_target(target),
-            control.experiment.expected,
-            control.watching,
-            control.say,
-            control.tick,
-        )
+        loaded = load_target(target)
+        if control.given is None:  # a game day has asked before
+            check_allowed(loaded, [control.experiment])
+            consent(loaded, [control.experiment], control.say)
+        session = Session(loaded, control.experiment, control.watching, control.say, control.tick)
     except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
         message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"
         control.say(f"jwtdrill: {message}")
@@ -88,6 +87,9 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
     if not isinstance(state, dict) or state.get("status") != "failed" or not under_way():
         return
     message = f"{context.get('name')}: {_reason(state)}"
+    if current().record.stopped:
+        control.failed = True
+        raise InterruptExecution(current().record.stopped)
     if control.closing:
         current().record.unsteady = current().record.unsteady or message
         return
@@ -107,7 +109,7 @@ def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **_
         return  # it could not even be opened, which was said, and has interrupted the run
     try:
         session = current()
-        if state["status"] != "completed" and not session.record.unsteady:
+        if state["status"] != "completed" and not session.record.unsteady and not session.record.stopped:
             session.fail(f"the experiment was {state['status']}")
         assert control.experiment is not None
         judged = session.close()

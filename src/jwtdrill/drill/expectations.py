@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from jwtdrill.catalog.alerts import ALERT_NAMES
+from jwtdrill.catalog.alerts import ALERT_NAMES, ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
 from jwtdrill.catalog.objectives import Objective, Severity
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=7200)]
+Delay = Annotated[float, Field(ge=0, le=7200)]
+Share = Annotated[float, Field(ge=0, le=1)]
+_BEYOND_DEPTH = 0.25  # of the calls, by which a fault may cut deeper than declared before the drill stops itself
 
 
 def _known_alert(name: str) -> str:
@@ -27,25 +30,38 @@ class _Declaration(BaseModel):
 
 
 class ExpectedAlert(_Declaration):
-    """An alert that must be active in Alertmanager within so many seconds from the beginning of the fault."""
+    """An alert that must be active in Alertmanager. By when follows from its windows, the traffic, and this:
+
+    felt_within: seconds from the fault's beginning until what the alert counts can come, at most; the drill's own by
+    default. per_second: how many of these come then; by default the drill's depth of all calls.
+    """
 
     name: AlertName
     severity: Severity
-    within: Seconds
+    felt_within: Delay | None = None
+    per_second: Annotated[float, Field(gt=0)] | None = None
 
 
 class Expectations(_Declaration):
     """What must follow from the drill's fault.
 
-    may: other alerts that may fire, for they tell of the same fault, if nothing silences them in time.
-    recovery_within: seconds from the end of the fault until good tokens are accepted again, for good.
+    depth: the share of good calls that fail once it is felt. felt_within: seconds until then, at most: caches.
+    may: other alerts that may fire, for they tell of the same fault, beside those that the catalogue knows to detect
+    this failure mode. recovery_within: seconds from the end of the fault until good tokens are accepted again, for
+    good; by default the after-effect that the fault declares. false_accepts: bad tokens that may be let in at most, and
+    false_accepts_within: none of them later than so many seconds after the fault's beginning. most_failing: the share
+    of good calls that may fail before the drill stops itself, over a few seconds.
     """
 
     failure_mode: str
-    alerts: tuple[ExpectedAlert, ...]
+    depth: Share = 0.0
+    felt_within: Delay = 0.0
+    alerts: tuple[ExpectedAlert, ...] = ()
     may: tuple[AlertName, ...] = ()
-    recovery_within: Seconds
+    recovery_within: Seconds | None = None
     false_accepts: Annotated[int, Field(ge=0)] = 0
+    false_accepts_within: Seconds | None = None
+    most_failing: Share | None = None
 
     @field_validator("failure_mode")
     @classmethod
@@ -55,10 +71,23 @@ class Expectations(_Declaration):
             raise ValueError(f"unknown failure mode {mode!r}: choose from {', '.join(ids)}")
         return mode
 
+    @model_validator(mode="after")
+    def _can_be_felt(self) -> "Expectations":
+        for alert in self.alerts:
+            if self.depth == 0 and alert.per_second is None:
+                raise ValueError(f"{alert.name}: give the drill a depth above 0, or the alert a per_second")
+        return self
+
     @property
     def announced(self) -> frozenset[str]:
-        """The names of all alerts that it says will or may fire."""
-        return frozenset((*(alert.name for alert in self.alerts), *self.may))
+        """The names of all alerts that it says will or may fire, and of those that detect its failure mode."""
+        detecting = (alert.name for alert in ALERTS if self.failure_mode in alert.detects)
+        return frozenset((*(alert.name for alert in self.alerts), *self.may, *detecting))
+
+    @property
+    def stops_at(self) -> float:
+        """The share of good calls that fail above which the drill stops itself."""
+        return self.most_failing if self.most_failing is not None else min(1.0, self.depth + _BEYOND_DEPTH)
 
 
 def with_own(names: Iterable[str], objectives: Iterable[Objective]) -> frozenset[str]:

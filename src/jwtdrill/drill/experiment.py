@@ -8,10 +8,15 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from jwtdrill.catalog.objectives import objectives
+from jwtdrill.drill.deadlines import Demands, demands
 from jwtdrill.drill.expectations import Expectations
-from jwtdrill.drill.form import ExperimentForm, check_method, injected, plainly
+from jwtdrill.drill.form import BeginFault, ExperimentForm, check_method, injected, load_of, observed, plainly
 from jwtdrill.errors import BadInputError
+from jwtdrill.faults.registry import find_fault
+from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.paths import shipped
+from jwtdrill.target.model import Target, Times
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -64,9 +69,31 @@ class Experiment:
         check_method(form.method)
         return cls(name or form.title, form.title, form.description, content, expected)
 
-    def faults(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Name and parameters of the faults that it injects."""
+    def faults(self) -> list[BeginFault]:
+        """The faults that it injects."""
         return injected(ExperimentForm.model_validate(self.content).method)
+
+    @property
+    def seconds(self) -> float:
+        """How long its phases last together, at most."""
+        return observed(ExperimentForm.model_validate(self.content).method)
+
+    def after_effect(self, times: Times) -> float:
+        """Seconds for which its faults together last on, at most. Raises BadInputError without a bound."""
+        bounds = []
+        for begun in self.faults():
+            try:
+                bounds.append(find_fault(begun.fault).after_effect.bound(times))
+            except BadInputError as error:
+                raise BadInputError(f"{begun.fault} {error}") from None
+        return max(bounds, default=0.0)
+
+    def demands(self, target: Target) -> Demands:
+        """What follows from what it declares, on that target. Raises BadInputError for an alert that cannot fire."""
+        load = load_of(ExperimentForm.model_validate(self.content).method)
+        after = self.after_effect(target.times)
+        scale = TimeScale(target.watch.time_scale)
+        return demands(self.expected, load.users * load.throughput, objectives(target.objectives_path), scale, after)
 
 
 def find_experiment(name: str) -> Path:

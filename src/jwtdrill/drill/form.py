@@ -91,7 +91,9 @@ class _Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class _StartLoad(_Arguments):
+class StartLoad(_Arguments):
+    """Load: so many clients at so many requests/s each."""
+
     users: Annotated[int, Field(gt=0)] = 20
     throughput: Annotated[float, Field(gt=0)] = 10.0
     cases: str = "valid"
@@ -102,7 +104,9 @@ class _Observe(_Arguments):
     seconds: Annotated[float, Field(ge=_SHORTEST_PHASE, le=_LONGEST_PHASE)]
 
 
-class _BeginFault(_Arguments):
+class BeginFault(_Arguments):
+    """One fault, put in force."""
+
     fault: str
     params: dict[str, Any] = Field(default_factory=dict)
     lease: Annotated[float, Field(gt=0, le=LONGEST_LEASE)] = DEFAULT_LEASE
@@ -113,9 +117,9 @@ class _Nothing(_Arguments):
 
 
 _FORMS: Mapping[str, type[_Arguments]] = {
-    "start_load": _StartLoad,
+    "start_load": StartLoad,
     "observe": _Observe,
-    "begin_fault": _BeginFault,
+    "begin_fault": BeginFault,
     "end_faults": _Nothing,
     "stop_load": _Nothing,
 }
@@ -125,33 +129,41 @@ def check_method(method: Sequence[Activity]) -> None:
     """Check our actions and their order. Raises BadInputError that names the activity."""
     in_force: dict[str, str] = {}
     phases: list[Phase] = []
+    loads = 0
     for activity in method:
         arguments = _arguments(activity)
         try:
             match arguments:
-                case _StartLoad():
+                case StartLoad():
+                    loads += 1
                     parse_mix(arguments.cases)
-                case _BeginFault():
-                    place = make_fault(arguments.fault, arguments.params).place
-                    if place in in_force:
-                        raise BadInputError(f"{in_force[place]} is in force there still: end it first with end_faults")
-                    if place is not None:
-                        in_force[place] = arguments.fault
+                case BeginFault():
+                    _put_in_force(arguments, in_force)
                 case _Observe():
                     phases.append(arguments.phase)
                 case _ if activity.provider.func == "end_faults":
                     in_force.clear()
         except BadInputError as error:
             raise BadInputError(f"method: {activity.name}: {error}") from None
-    loads = sum(1 for activity in method if isinstance(_arguments(activity), _StartLoad))
     if loads != 1:
         raise BadInputError(f"method: start_load must come once, not {loads} times")
+    _check_phases(phases)
+
+
+def _put_in_force(begun: BeginFault, in_force: dict[str, str]) -> None:
+    place = make_fault(begun.fault, begun.params).place
+    if place in in_force:
+        raise BadInputError(f"{in_force[place]} is in force there still: end it first with end_faults")
+    if place is not None:
+        in_force[place] = begun.fault
+
+
+def _check_phases(phases: Sequence[Phase]) -> None:
     for phase in Phase:
         if phases.count(phase) != 1:
             raise BadInputError(
                 f"method: observe must come once with the phase {phase}, not {phases.count(phase)} times"
             )
-
     if phases != list(Phase):
         raise BadInputError(f"method: the phases must be in the order {', '.join(Phase)}, not {', '.join(phases)}")
 
@@ -161,10 +173,19 @@ def plainly(mistake: ErrorDetails) -> str:
     return _KINDS.get(mistake["type"], mistake["msg"].removeprefix("Value error, "))
 
 
-def injected(method: Sequence[Activity]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and parameters of the faults of a method that was checked."""
-    found = [_arguments(activity) for activity in method]
-    return [(one.fault, one.params) for one in found if isinstance(one, _BeginFault)]
+def injected(method: Sequence[Activity]) -> list[BeginFault]:
+    """The faults of a method that was checked."""
+    return [one for one in map(_arguments, method) if isinstance(one, BeginFault)]
+
+
+def observed(method: Sequence[Activity]) -> float:
+    """Seconds of all its phases, at most."""
+    return sum(one.seconds for one in map(_arguments, method) if isinstance(one, _Observe))
+
+
+def load_of(method: Sequence[Activity]) -> StartLoad:
+    """The load of a method that was checked."""
+    return next(one for one in map(_arguments, method) if isinstance(one, StartLoad))
 
 
 def _arguments(activity: Activity) -> _Arguments | None:

@@ -11,10 +11,12 @@ from typing import Any
 
 from jwtdrill import __version__
 from jwtdrill.drill.experiment import Experiment
+from jwtdrill.drill.plan import check_allowed
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Watching
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
+from jwtdrill.faults.claim import CLAIM
 from jwtdrill.faults.client import FaultClient
 from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.discovery import discover, require_keys
@@ -155,27 +157,25 @@ def write(out: Path, day: GameDay) -> None:
 
 def check_target(target: Target, experiments: Sequence[Experiment], watching: Watching) -> None:
     """See before anything starts that the target is there and may be broken so. Raises JwtdrillError."""
-    target.refuse_production("a game day")
-    for experiment in experiments:
-        for fault, _ in experiment.faults():
-            if not target.break_.allows(fault):
-                raise BadInputError(f"{target.path}: fault {fault} is not among what [break] allows: add it to faults")
+    check_allowed(target, experiments)
     require_keys(target, discover(target))
     client = FaultClient.of(target)
     try:
-        active = client.leases()
+        taken, stopped = client.leases(), client.stopped()
         for experiment in experiments:
-            for fault, params in experiment.faults():
-                try:
-                    client.check(fault, params)
-                except BadInputError as error:
-                    raise BadInputError(f"{experiment.name}: {error}") from None
+            try:
+                experiment.demands(target)
+                for begun in experiment.faults():
+                    client.check(begun.fault, begun.params)
+            except BadInputError as error:
+                raise BadInputError(f"{experiment.name}: {error}") from None
     finally:
         client.close()
-    if active:
-        raise BadInputError(
-            f"{target.path}: {active[0]['fault']} is in force: another drill is under way, or just ended"
-        )
+    if stopped:
+        raise BadInputError(f"{target.path}: stopped by {stopped}: allow faults again with `jwtdrill resume`")
+    if taken:
+        by = taken[0]["params"].get("by") if taken[0]["fault"] == CLAIM else taken[0]["fault"]
+        raise BadInputError(f"{target.path}: another drill is under way, or has just ended: {by}")
     if watching.alerts or watching.declare:
         AlertWatcher(alertmanager_of(target)).stop()
 

@@ -1,10 +1,12 @@
 """Judges what a drill saw against what it declared: pure functions, no clock, no I/O."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jwtdrill.catalog.objectives import Indicator, Objective, Severity
 from jwtdrill.catalog.verdicts import Verdict
-from jwtdrill.drill.expectations import Expectations, ExpectedAlert, with_own
+from jwtdrill.drill.deadlines import Deadline, Demands
+from jwtdrill.drill.expectations import Expectations, with_own
 from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.verdict import Outcome
@@ -23,10 +25,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Detection:
+    """When an alert fired, in seconds from the fault's beginning, None if never; by when it had to, and the least."""
+
+    name: str
+    severity: str
+    after: float | None
+    least: float
+    late: float
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A drill's verdict and figures; times in seconds, None where there is nothing to say.
 
     false_rejects: good tokens refused; good_errored: good tokens that met with an error or a time-out instead.
+    detections: of each alert that was expected. others, stuck: names of alerts that fired without being announced, and
+    of pages that did not go in time.
     """
 
     outcome: Outcome
@@ -38,20 +53,27 @@ class Judged:
     good_errored: int
     false_accepts: int
     budget_burned: float
+    detections: tuple[Detection, ...] = ()
+    others: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
 
 
-def judge(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> Judged:
+def judge(record: Record, expected: Expectations, demanded: Demands, objectives: tuple[Objective, ...]) -> Judged:
     """The verdict. Whatever could not be seen makes the drill invalid, never held."""
     fault = _fault_interval(record)
-    findings = [*_sanity(record, fault)]
+    findings = [*_sanity(record, fault)] if not record.stopped else []
     invalid = bool(findings)
+    if record.stopped:
+        findings.append(Finding("The drill had no reason to stop itself", False, record.stopped))
+    detections = tuple(_detection(record, one, fault) for one in demanded.deadlines)
+    others, stuck = _unannounced(record, expected, objectives), _staying(record, demanded, fault)
     if fault is not None and not invalid:
         names = ", ".join(seen.name for seen in record.faults)
         findings.append(Finding("A fault was injected", bool(names), names or "none"))
         findings += _control(record)
-        findings += [_alert(record, alert, fault) for alert in expected.alerts]
-        findings += _other_pages(record, expected, objectives)
-        findings += [_recovery(record, expected, fault), _false_accepts(record, expected)]
+        findings += [_alert(record, found) for found in detections]
+        findings += [_others(record, others), _stuck(record, stuck, demanded)]
+        findings += [_recovery(record, demanded, fault), _false_accepts(record, expected, fault)]
         findings.append(Finding("The steady state is back", not record.unsteady, record.unsteady or "it is"))
     violated = any(finding.met is False for finding in findings)
     outcome = Outcome.INVALID if invalid else Outcome.VIOLATED if violated else Outcome.HELD
@@ -59,7 +81,7 @@ def judge(record: Record, expected: Expectations, objectives: tuple[Objective, .
         outcome,
         tuple(findings),
         felt_after=_felt(record, fault),
-        detected_after=_detected(record, expected, fault),
+        detected_after=_detected(detections),
         recovered_after=recovery_time(record.seconds, fault.end) if fault else None,
         false_rejects=sum(n for s in record.seconds for t, n in s.counts.items() if t.false_reject),
         good_errored=sum(
@@ -67,6 +89,9 @@ def judge(record: Record, expected: Expectations, objectives: tuple[Objective, .
         ),
         false_accepts=sum(s.false_accepts for s in record.seconds),
         budget_burned=budget_burned(record.seconds, objectives),
+        detections=detections,
+        others=others,
+        stuck=stuck,
     )
 
 
@@ -146,56 +171,89 @@ def _control(record: Record) -> list[Finding]:
     return findings
 
 
-def _alert(record: Record, expected: ExpectedAlert, fault: Interval) -> Finding:
-    what = f"{expected.name} fires as a {expected.severity} within {expected.within:g} s"
+def _detection(record: Record, wanted: Deadline, fault: Interval | None) -> Detection:
+    seen = [
+        alert.first_seen - fault.begin
+        for alert in record.alerts or ()
+        if fault is not None
+        and alert.name == wanted.name
+        and alert.severity == wanted.severity
+        and not alert.suppressed
+        and alert.first_seen >= fault.begin
+    ]
+    return Detection(wanted.name, wanted.severity.value, min(seen, default=None), wanted.least, wanted.late)
+
+
+def _alert(record: Record, found: Detection) -> Finding:
+    what = f"{found.name} fires as a {found.severity} within {found.late:.1f} s"
     if record.alerts is None:
         return Finding(what, None, "alerts were not watched")
-    after = _seen_after(record, expected, fault)
-    if after is None:
+    if found.after is None:
         return Finding(what, False, "it did not fire")
-    return Finding(what, after <= expected.within, f"after {after:.1f} s")
+    return Finding(what, found.after <= found.late, f"after {found.after:.1f} s, {found.least:.1f} s being the least")
 
 
-def _seen_after(record: Record, expected: ExpectedAlert, fault: Interval) -> float | None:
-    return min(
-        (
-            a.first_seen - fault.begin
-            for a in record.alerts or ()
-            if a.name == expected.name
-            and a.severity == expected.severity
-            and not a.suppressed
-            and a.first_seen >= fault.begin
-        ),
-        default=None,
-    )
+def unannounced(alerts: Iterable[AlertSpan], expected: Expectations, objectives: Iterable[Objective]) -> set[str]:
+    """Names of those that somebody is told of, and that the drill did not announce."""
+    announced = with_own(expected.announced, objectives)
+    return {alert.name for alert in alerts if not alert.suppressed and alert.name not in announced}
 
 
-def _other_pages(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> list[Finding]:
+def _unannounced(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> tuple[str, ...]:
+    """Since the control period began: what fired before it is another's."""
+    begin = min((interval.begin for interval in record.phases.values()), default=0.0)
+    seen = [alert for alert in record.alerts or () if alert.last_seen >= begin]
+    return tuple(sorted(unannounced(seen, expected, objectives)))
+
+
+def _others(record: Record, others: tuple[str, ...]) -> Finding:
     if record.alerts is None:
-        return [Finding("No other page", None, "alerts were not watched")]
-    pages = {alert.name for alert in expected.alerts if alert.severity is Severity.PAGE}
-    announced = with_own(pages | set(expected.may), objectives)
-    others = sorted({a.name for a in record.alerts if _pages(a) and a.name not in announced})
-    return [Finding("No other page", not others, ", ".join(others) or "none")]
+        return Finding("No other alert", None, "alerts were not watched")
+    return Finding("No other alert", not others, ", ".join(others) or "none")
+
+
+def _staying(record: Record, demanded: Demands, fault: Interval | None) -> tuple[str, ...]:
+    if fault is None:
+        return ()
+    latest = fault.end + demanded.gone_within
+    return tuple(sorted({a.name for a in record.alerts or () if _pages(a) and a.last_seen > latest}))
+
+
+def _stuck(record: Record, stuck: tuple[str, ...], demanded: Demands) -> Finding:
+    what = f"Every page is gone within {demanded.gone_within:.0f} s"
+    if record.alerts is None:
+        return Finding(what, None, "alerts were not watched")
+    if stuck:
+        return Finding(what, False, ", ".join(stuck))
+    end = max((i.end for i in record.phases.values()), default=0.0)
+    on = sorted({a.name for a in record.alerts if _pages(a) and a.last_seen >= end - 1})
+    if on:
+        return Finding(what, None, f"the observation ended before that: {', '.join(on)}")
+    return Finding(what, True, "they are")
 
 
 def _pages(alert: AlertSpan) -> bool:
     return alert.severity == Severity.PAGE and not alert.suppressed
 
 
-def _recovery(record: Record, expected: Expectations, fault: Interval) -> Finding:
-    what = f"Good tokens are accepted again within {expected.recovery_within:g} s"
+def _recovery(record: Record, demanded: Demands, fault: Interval) -> Finding:
+    what = f"Good tokens are accepted again within {demanded.recovery_within:g} s"
     after = recovery_time(record.seconds, fault.end)
     if after is None:
         return Finding(what, False, "not by the end of the observation")
-    return Finding(what, after <= expected.recovery_within, f"after {after:.1f} s")
+    return Finding(what, after <= demanded.recovery_within, f"after {after:.1f} s")
 
 
-def _false_accepts(record: Record, expected: Expectations) -> Finding:
-    let_in = sum(second.false_accepts for second in record.seconds)
-    return Finding(
-        f"At most {expected.false_accepts} bad tokens are let in", let_in <= expected.false_accepts, f"{let_in}"
-    )
+def _false_accepts(record: Record, expected: Expectations, fault: Interval) -> Finding:
+    let_in = [second for second in record.seconds if second.false_accepts]
+    count = sum(second.false_accepts for second in let_in)
+    what = f"At most {expected.false_accepts} bad tokens are let in"
+    if expected.false_accepts_within is None:
+        return Finding(what, count <= expected.false_accepts, f"{count}")
+    last = max((second.at + 1 - fault.begin for second in let_in), default=0.0)
+    what += f", none later than {expected.false_accepts_within:g} s after the fault's beginning"
+    met = count <= expected.false_accepts and last <= expected.false_accepts_within
+    return Finding(what, met, f"{count}, the last after {max(0.0, last):.0f} s")
 
 
 def _felt(record: Record, fault: Interval | None) -> float | None:
@@ -205,12 +263,8 @@ def _felt(record: Record, fault: Interval | None) -> float | None:
     return max(0.0, min(hurt) - fault.begin) if hurt else None
 
 
-def _detected(record: Record, expected: Expectations, fault: Interval | None) -> float | None:
-    if fault is None:
-        return None
-    times = [_seen_after(record, a, fault) for a in expected.alerts if a.severity is Severity.PAGE]
-    known = [time for time in times if time is not None]
-    return min(known) if known else None
+def _detected(detections: Iterable[Detection]) -> float | None:
+    return min((d.after for d in detections if d.severity == Severity.PAGE and d.after is not None), default=None)
 
 
 def _fault_interval(record: Record) -> Interval | None:

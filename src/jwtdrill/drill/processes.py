@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from jwtdrill.drill.live import LiveLoad
 from jwtdrill.observe.stack import announce
 from jwtdrill.processes.paths import shipped
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
@@ -24,8 +25,10 @@ def start_canary(supervisor: Supervisor, target: Target) -> Path:
     return _announce(target, "canary", port)
 
 
-def start_load(supervisor: Supervisor, target: Target, users: int, throughput: float, cases: str) -> Path:
-    """Start Locust with so many clients at once and have it scraped; returns the file that announces it."""
+def start_load(
+    supervisor: Supervisor, target: Target, users: int, throughput: float, cases: str
+) -> tuple[Path, LiveLoad]:
+    """Start Locust with so many clients at once and have it scraped; returns the file that announces it, and a view."""
     port = free_port()
     supervisor.start(
         Spec(
@@ -39,7 +42,7 @@ def start_load(supervisor: Supervisor, target: Target, users: int, throughput: f
             ready=f"http://127.0.0.1:{port}/metrics",
         )
     )
-    return _announce(target, "load", port)
+    return _announce(target, "load", port), LiveLoad(f"http://127.0.0.1:{port}/metrics")
 
 
 def stop_load(supervisor: Supervisor, folder: Path) -> Path:

@@ -85,7 +85,8 @@ class FaultSeen:
 class Record:
     """All that a drill saw.
 
-    alerts: None when nobody watched; problem: why the drill says nothing; unsteady: what the closing look found.
+    alerts: None when nobody watched; problem: why the drill says nothing; stopped: why it stopped itself; unsteady:
+    what the closing look found.
     """
 
     phases: dict[Phase, Interval] = field(default_factory=dict)
@@ -94,4 +95,5 @@ class Record:
     seconds: list[SecondSeen] = field(default_factory=list)
     burn: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     problem: str = ""
+    stopped: str = ""
     unsteady: str = ""

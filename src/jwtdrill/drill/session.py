@@ -4,6 +4,7 @@ There is one at a time in a process, since Chaos Toolkit's actions are plain fun
 it, the actions use it.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,15 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jwtdrill.catalog.objectives import objectives
+from jwtdrill.catalog.objectives import Severity, objectives
 from jwtdrill.drill.declaring import Declaration
-from jwtdrill.drill.expectations import Expectations, with_own
-from jwtdrill.drill.judge import Judged, judge
+from jwtdrill.drill.expectations import with_own
+from jwtdrill.drill.experiment import Experiment
+from jwtdrill.drill.holding import Holding
+from jwtdrill.drill.judge import Judged, judge, unannounced
+from jwtdrill.drill.live import LiveLoad
+from jwtdrill.drill.plan import fingerprint
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
-from jwtdrill.drill.record import FaultSeen, Interval, Phase, Record, SecondSeen
+from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
+from jwtdrill.faults.journal import Journal, default_journal
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.rules import burn_rate
 from jwtdrill.processes.folders import OwnFolder
@@ -27,7 +33,12 @@ from jwtdrill.processes.supervisor import Supervisor
 from jwtdrill.target.model import Target
 
 _TICK = 0.25
+_LEAST_FAULT = 10.0  # seconds that a fault is held, so that what else fires is seen
 Say = Callable[[str], None]
+
+
+class StoppedError(JwtdrillError):
+    """The drill has stopped itself, or was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,62 +56,122 @@ class Session:
     """
 
     def __init__(
-        self, target: Target, expected: Expectations, watch: Watching, say: Say, tick: Say = lambda _: None
+        self, target: Target, experiment: Experiment, watch: Watching, say: Say, tick: Say = lambda _: None
     ) -> None:
         self.target = target
-        self.expected = expected
+        self.expected = experiment.expected
         self.record = Record()
+        self._demands = experiment.demands(target)
+        self._fingerprint = fingerprint(target)
+        self._journal = Journal(default_journal(), f"{target.environment} {target.issuer.url}")
+        self._title = experiment.title
         self._say = say
         self._tick = tick
-        self._agent: FaultClient | None = None
+        self._agent = FaultClient.of(target)
+        self._load: LiveLoad | None = None
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
         self._announced: list[Path] = []
         self._load_running = False
         self._watcher: AlertWatcher | None = None
         self._declaration: Declaration | None = None
-        if watch.alerts:
-            self._watcher = AlertWatcher(alertmanager_of(target))
-        if watch.declare:
-            announced = with_own(expected.announced, objectives(target.objectives_path))
-            self._declaration = Declaration(target, announced)
-            say(f"declared to Alertmanager: {', '.join(sorted(announced))}")
+        self._holding = Holding(target, experiment.title, self._agent)
+        try:
+            for begun in experiment.faults():
+                self._agent.check(begun.fault, begun.params)
+            if watch.alerts:
+                self._watcher = AlertWatcher(alertmanager_of(target))
+            if watch.declare:
+                announced = with_own(self.expected.announced, objectives(target.objectives_path))
+                self._declaration = Declaration(target, announced)
+                say(f"declared to Alertmanager: {', '.join(sorted(announced))}")
+            self._journal.note("drill begins", drill=experiment.title, failure_mode=self.expected.failure_mode)
+        except BaseException:
+            self._holding.close()
+            raise
         self._folder = OwnFolder("jwtdrill-drill-")
         self._supervisor = Supervisor(self._folder.path)
 
     def start_load(self, users: int, throughput: float, cases: str) -> None:
         """Start canary and load, and wait until both run. Raises JwtdrillError."""
         self._announced.append(start_canary(self._supervisor, self.target))
-        self._announced.append(start_load(self._supervisor, self.target, users, throughput, cases))
+        announced, self._load = start_load(self._supervisor, self.target, users, throughput, cases)
+        self._announced.append(announced)
         self._load_running = True
         self._say(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
 
     def observe(self, phase: Phase, seconds: float) -> None:
-        """Let time pass in that phase. Raises JwtdrillError when load or canary end meanwhile."""
+        """Let time pass in that phase, so many seconds at most: fault and recovery end when all has been seen.
+
+        Raises JwtdrillError when load or canary end meanwhile, StoppedError when there is a reason to stop the drill.
+        """
         begin = time.time()
-        self._say(f"{phase}: {seconds:g} s")
+        self._say(f"{phase}: {seconds:g} s at most")
         told: set[str] = set()
         while (now := time.time()) < begin + seconds:
             self.record.phases[phase] = Interval(begin, now)
             dead = self._supervisor.dead()
             if dead:
                 raise MissingPartError(f"{', '.join(dead)} ended in mid-drill: {self._supervisor.log(dead[0])}")
-            for span in self._watcher.active() if self._watcher is not None else ():
+            for span in self._firing():
                 if span.name + span.severity not in told:
                     told.add(span.name + span.severity)
                     self._say(f"{span.severity} {span.name} is active, {now - begin:.1f} s into {phase}")
-            self._tick(
-                f"{phase} {now - begin:.0f}/{seconds:g} s  {', '.join(sorted(self._firing())) or 'nothing fires'}"
-            )
+            if reason := self._reason_to_stop(phase):
+                self._stop(reason)
+            if self._seen_all(phase, now):
+                break
+            names = sorted({f"{span.severity} {span.name}" for span in self._firing()})
+            self._tick(f"{phase} {now - begin:.0f}/{seconds:g} s  {', '.join(names) or 'nothing fires'}")
             time.sleep(_TICK)
         self.record.phases[phase] = Interval(begin, time.time())
+
+    def _reason_to_stop(self, phase: Phase) -> str:
+        """Why the drill must not go on, empty if it may."""
+        if self._holding.lost or any(held.lost for held, _, _ in self._held):
+            return "its lease is gone: somebody ended it with `jwtdrill stop`, or the fault agent was started anew"
+        if phase is Phase.RECOVERY:
+            return ""  # nothing is in force any more: what comes now is written down
+        others = unannounced(self._firing(), self.expected, objectives(self.target.objectives_path))
+        if phase is Phase.CONTROL:
+            others = {span.name for span in self._firing()}
+        if others:
+            return f"{', '.join(sorted(others))} fires, which was not announced"
+        if self._load is None:
+            return ""
+        self._load.look()
+        if self._load.false_accepts > self.expected.false_accepts:
+            return f"{self._load.false_accepts} bad tokens were let in: at most {self.expected.false_accepts} may be"
+        if self._load.failing > self.expected.stops_at:
+            return f"{self._load.failing:.0%} of good calls fail: at most {self.expected.stops_at:.0%} may"
+        return ""
+
+    def _seen_all(self, phase: Phase, now: float) -> bool:
+        """Whether the phase has shown what it is for."""
+        if phase is Phase.FAULT and self._watcher is not None and self._demands.deadlines and self._held:
+            since = min(begin for _, _, begin in self._held)
+            seen = {(span.name, span.severity) for span in self._watcher.spans() if not span.suppressed}
+            least = max(_LEAST_FAULT, self.expected.false_accepts_within or 0.0)
+            return now - since >= least and {(d.name, d.severity.value) for d in self._demands.deadlines} <= seen
+        if phase is Phase.RECOVERY and self._load is not None and self._load.clean:
+            return all(span.severity != Severity.PAGE for span in self._firing())
+        return False
+
+    def _stop(self, reason: str) -> None:
+        """End every fault now, and the drill with it. Raises StoppedError."""
+        self.record.stopped = reason
+        self._say(f"stopping: {reason}")
+        self._journal.note("drill stops itself", drill=self._title, why=reason)
+        with contextlib.suppress(JwtdrillError):  # tried again when the drill is closed
+            self.end_faults()
+        raise StoppedError(reason)
 
     def begin_fault(self, fault: str, params: Mapping[str, Any], lease: float) -> None:
         """Put a fault in force under a lease that this process keeps alive. Raises JwtdrillError."""
         self.target.refuse_production("a fault")
         if not self.target.break_.allows(fault):
             raise BadInputError(f"{self.target.path}: fault {fault} is not among what [break] allows")
-        if self._agent is None:
-            self._agent = FaultClient.of(self.target)
+        if fingerprint(self.target) != self._fingerprint:
+            raise BadInputError(f"{self.target.path}: has changed since the drill began: begin it again")
         held = self._agent.begin(fault, params, lease)
         self._held.append((held, dict(params), time.time()))
         self._say(f"fault {fault} in force, lease {lease:g} s")
@@ -112,7 +183,7 @@ class Session:
             held.end()
             self._held.pop()
             self.record.faults.append(FaultSeen(held.fault, params, begin, time.time()))
-            if held.lost:
+            if held.lost and not self.record.stopped:
                 self.fail(f"the lease of {held.fault} was lost: the fault ended before it should have")
             self._say(f"fault {held.fault} ended")
 
@@ -128,7 +199,7 @@ class Session:
 
     def close(self) -> Judged:
         """End whatever still is, collect, and judge. Never raises for what the drill left behind."""
-        for step in (self.end_faults, self.stop_load, self._undeclare):
+        for step in (self.end_faults, self.stop_load, self._undeclare, self._holding.close):
             try:
                 step()
             except JwtdrillError as error:
@@ -142,17 +213,18 @@ class Session:
             if self._watcher.failures:
                 self.fail(f"Alertmanager did not answer {self._watcher.failures} times")
         self._read_burn()
-        if self._agent is not None:
-            self._agent.close()
+        self._agent.close()
         self._folder.remove()
-        return judge(self.record, self.expected, objectives(self.target.objectives_path))
+        judged = judge(self.record, self.expected, self._demands, objectives(self.target.objectives_path))
+        self._journal.note("drill ends", drill=self._title, outcome=judged.outcome.value)
+        return judged
 
     def _undeclare(self) -> None:
         if self._declaration is not None:
             self._declaration.close()
 
-    def _firing(self) -> set[str]:
-        return {f"{a.severity} {a.name}" for a in (self._watcher.active() if self._watcher is not None else ())}
+    def _firing(self) -> list[AlertSpan]:
+        return self._watcher.active() if self._watcher is not None else []
 
     def _read_load(self, run_file: Path) -> None:
         try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import h11
 from jwtdrill.faults.route import TEXT, Answer, Caller, Edge, End, Route
 
 _CHUNK = 64 * 1024
+_ARRIVES_SECONDS = 0.02  # what was sent before a reset is to be read before it
 _MOST_AHEAD = 1024 * 1024  # bytes that a client may send while it waits for an answer
 
 
@@ -129,13 +131,15 @@ class Listener:
                 finally:
                     answering.cancel()
                 if answer is None:
-                    writer.transport.abort()
+                    _reset(writer)
                     return
                 if answer.ends_after is not None:
                     await peer.begin_answer(request, answer)
                     if answer.end is End.HANG:
                         await peer.unless_gone(asyncio.ensure_future(_nothing_until(over)))
-                    writer.transport.abort()
+                    else:
+                        await asyncio.sleep(_ARRIVES_SECONDS)
+                    _reset(writer)
                     return
                 await peer.answer(request, answer)
             if not peer.next_cycle():
@@ -144,6 +148,14 @@ class Listener:
 
 async def _nothing_until(over: asyncio.Event) -> None:
     await over.wait()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection with a reset, not with an orderly end that some take for the end of the body."""
+    held = writer.get_extra_info("socket")
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 class _Peer:

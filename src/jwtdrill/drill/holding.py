@@ -1,0 +1,64 @@
+"""Who may drill a target: one drill at a time, by a lock on this machine and by a claim at the fault agent."""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from jwtdrill.errors import BadInputError
+from jwtdrill.faults.claim import CLAIM
+from jwtdrill.faults.client import FaultClient, HeldFault
+from jwtdrill.faults.journal import actor
+from jwtdrill.target.model import Target
+
+_LEASE = 30.0  # seconds, renewed while we live
+
+
+class Holding:
+    """Holds the target for the drill of that title until closed. Raises BadInputError when another drill does."""
+
+    def __init__(self, target: Target, title: str, agent: FaultClient | None) -> None:
+        self._lock = _lock(target)
+        self._claim: HeldFault | None = None
+        if agent is not None:
+            try:
+                self._claim = agent.begin(CLAIM, {"by": f"{title}, {actor()}"[:200]}, _LEASE)
+            except BaseException:
+                os.close(self._lock)
+                raise
+
+    @property
+    def lost(self) -> bool:
+        """Whether the claim is gone before its time: somebody stopped all drills, or the agent was started anew."""
+        return self._claim is not None and self._claim.lost
+
+    def close(self) -> None:
+        """Let the next drill come. Raises MissingPartError when the agent does not answer; its lease ends it then."""
+        os.close(self._lock)
+        if self._claim is not None:
+            self._claim.end()
+
+    def __enter__(self) -> "Holding":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lock(target: Target) -> int:
+    """The lock goes with the process that holds it, however that ends; the file stays, and is empty."""
+    name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"jwtdrill-drill-{os.getuid()}-{name}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise BadInputError(
+            f"{target.path}: another drill is under way there: wait for its end, or end it with `jwtdrill stop`"
+        ) from None
+    return handle
