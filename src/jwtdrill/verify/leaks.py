@@ -15,7 +15,7 @@ _SUSPECTED = ("",)  # in the place of addresses: it was counted, and they need n
 class LeakWatch:
     """Counts tokens of one issuer that are seen from more than `most_addresses`, each once. From any thread.
 
-    Tell it of verified tokens alone. It remembers the `most_tokens` that were used last, about 400 bytes each: of a
+    Tell it of verified tokens alone. It remembers the `most_tokens` that were used last, up to 650 bytes each: of a
     token that is used more seldom than as many others come, the addresses are forgotten, and a leak may go unseen.
     """
 
