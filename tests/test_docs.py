@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_the_readmes_target_file_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "staging.toml"
     path.write_text(re.sub(r"^   ", "", block, flags=re.MULTILINE))
     assert load_target(str(path)).client[0].id == "orders"
+
+
+def test_what_the_page_for_services_shows_can_be_run() -> None:
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/verifying.md").read_text(), re.DOTALL)
+    names: dict[str, object] = {"app": None, "revoked": SimpleNamespace(holds_key=lambda _: False)}
+    exec(compile(block, "verifying.md", "exec"), names)
+    assert type(names["app"]).__name__ == "BearerMiddleware"
 
 
 def test_folders_and_files_that_the_documents_name_exist() -> None:

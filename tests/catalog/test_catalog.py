@@ -60,7 +60,7 @@ def test_the_bounds_of_latency_objectives_are_bucket_bounds() -> None:
 
 def test_every_reason_has_one_blame() -> None:
     assert {r for blame in Blame for r in reasons_blamed_on(blame)} == set(Reason)
-    assert Reason.KEY_UNAVAILABLE.blame is Blame.SERVICE
+    assert Reason.KEY_UNAVAILABLE.blame is Reason.REPLAY_UNKNOWN.blame is Blame.SERVICE
     assert Reason.WRONG_AUDIENCE.blame is Blame.CLIENT
     assert Reason.UNKNOWN_KID.blame is Blame.AMBIGUOUS
 

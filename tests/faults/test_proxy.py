@@ -167,8 +167,14 @@ def test_stale_serves_what_was_there_when_it_began() -> None:
         answer = await client.get("/jwks")
         assert kids(answer) == ["old"]
         assert answer.headers["cache-control"] == "max-age=5"
+        assert answer.headers["age"] == "0"
+        await asyncio.sleep(1.1)
+        assert (await client.get("/jwks")).headers["age"] == "1"
         await undo()
-        assert kids(await client.get("/jwks")) == ["new", "old"]
+        fresh = await client.get("/jwks")
+        assert (kids(fresh), "age" in fresh.headers) == (["new", "old"], False)
+        await applied(site, "jwks.stale", {"says_age": False})
+        assert "age" not in (await client.get("/jwks")).headers
 
     run(check)
 

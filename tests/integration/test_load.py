@@ -24,9 +24,8 @@ pytestmark = pytest.mark.integration
 def served(lab: Commands) -> dict[str, float]:
     """Answers by status that the verifiers counted themselves, canary and others excluded by difference."""
     counts: dict[str, float] = {}
-    for resource in load_target(str(lab.target)).resources_for(None):
-        base = resource.url.removesuffix("/orders")
-        for line in httpx.get(f"{base}/metrics").text.splitlines():
+    for url in {resource.metrics for resource in load_target(str(lab.target)).resource if resource.metrics}:
+        for line in httpx.get(url).text.splitlines():
             found = re.match(r'jwt_protected_requests_total\{.*code="(\d+)".*\} (\S+)', line)
             if found:
                 counts[found[1]] = counts.get(found[1], 0) + float(found[2])

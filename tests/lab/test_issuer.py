@@ -191,6 +191,23 @@ def test_rotation_through_the_admin_interface(issuer: Issuer) -> None:
     assert step("explode").status_code == 404
 
 
+def test_a_revoked_key_is_named_beside_the_revoked_tokens(issuer: Issuer) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+
+    def step(name: str, kid: str = "") -> httpx.Response:
+        return issuer.send("POST", f"/admin/keys/{name}", params={"kid": kid}, headers=headers)
+
+    assert issuer.send("GET", "/revoked").json() == {"revoked": [], "keys": []}
+    old = issuer.send("GET", "/admin/keys", headers=headers).json()["keys"][0]["kid"]
+    assert step("revoke", old).status_code == 409
+    step("activate", step("publish").json()["kid"])
+    assert step("revoke", old).status_code == 200
+    assert issuer.send("GET", "/revoked").json() == {"revoked": [], "keys": [old]}
+    assert old not in [key["kid"] for key in issuer.send("GET", "/jwks").json()["keys"]]
+    assert f'kid="{old}"' not in issuer.send("GET", "/metrics").text
+    assert step("restore", old).status_code == 409
+
+
 def test_metadata_and_cache_headers(issuer: Issuer) -> None:
     for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
         content = issuer.send("GET", path).json()

@@ -41,6 +41,22 @@ def test_steps_that_do_not_fit_are_refused(ring: Keyring) -> None:
         ring.activate("x")
 
 
+def test_a_revoked_key_is_out_of_the_set_for_good(ring: Keyring) -> None:
+    old, new = ring.active.kid, ring.publish()
+    with pytest.raises(KeyringError, match="is active"):
+        ring.revoke(old)
+    ring.activate(new)
+    ring.revoke(old)
+    assert (published(ring), ring.revoked(), states(ring)[0]) == ([new], [old], KeyState.REVOKED)
+    for step in (ring.restore, ring.activate, ring.remove, ring.revoke):
+        with pytest.raises(KeyringError, match="is revoked"):
+            step(old)
+    removed = ring.publish()
+    ring.remove(removed)
+    ring.revoke(removed)
+    assert ring.revoked() == [old, removed]
+
+
 def test_every_step_is_told(keys: dict[Algorithm, SigningKey]) -> None:
     told: list[int] = []
     ring = Keyring(keys[Algorithm.ES256], changed=lambda: told.append(1))

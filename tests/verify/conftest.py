@@ -24,6 +24,7 @@ class Endpoint:
     def __init__(self, *keys: SigningKey, max_age: float | None = 300) -> None:
         self.keys = list(keys)
         self.max_age = max_age
+        self.age = 0.0
         self.down = False
         self.fetches = 0
         self.hold = threading.Event()
@@ -34,7 +35,7 @@ class Endpoint:
         assert self.hold.wait(10)
         if self.down:
             raise FetchError("down")
-        return Fetched(parse_keyset(json.dumps(jwks(self.keys)).encode()), self.max_age)
+        return Fetched(parse_keyset(json.dumps(jwks(self.keys)).encode()), self.max_age, self.age)
 
 
 @pytest.fixture

@@ -5,16 +5,25 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.verify.conftest import Endpoint, MakeCache, good, verifier
+from tests.verify.conftest import AUDIENCE, ISSUER, Endpoint, MakeCache, good
 
+from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.flows.exchange import Response
 from jwtdrill.flows.proof import Prover
 from jwtdrill.tokens.certificates import self_signed
 from jwtdrill.tokens.digests import certificate_thumbprint
-from jwtdrill.verify import BearerMiddleware, ForwardedCertificates, Nonces, ProofChecker
+from jwtdrill.verify import (
+    BearerMiddleware,
+    ForwardedCertificates,
+    Nonces,
+    ProofChecker,
+    Verifier,
+    VerifierPolicy,
+)
 from jwtdrill.verify.certificate import forwarded
 
 URL = "http://x/orders"
+POLICY = VerifierPolicy(ISSUER, AUDIENCE, algorithms=("ES256",))
 SECRET = "between edge and service"
 OWN, OTHER = self_signed("device").der, self_signed("device").der
 
@@ -27,16 +36,31 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 class Resource:
     """One guarded route; `proofs`: what checks them there."""
 
-    def __init__(self, endpoint: Endpoint, make_cache: MakeCache, proofs: ProofChecker | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        make_cache: MakeCache,
+        proofs: ProofChecker | None,
+        *,
+        one_time: bool = False,
+        decisions: int = 0,
+    ) -> None:
         self.key = endpoint.keys[0]
+        self.instruments = Instruments()
         guarded = BearerMiddleware(
             app,
-            verifier(make_cache(endpoint)),
+            Verifier(POLICY, make_cache(endpoint), instruments=self.instruments, decisions=decisions),
             routes={"/orders": "/orders"},
+            one_time=("/orders",) if one_time else (),
             proofs=proofs,
             certificates=ForwardedCertificates(SECRET),
         )
         self._transport = httpx.ASGITransport(guarded)
+
+    def counted(self, reason: str) -> float | None:
+        labels = {"issuer": ISSUER, "audience": AUDIENCE, "kid": self.key.kid, "alg": "ES256", "reason": reason}
+        result = {"result": "failure" if reason else "success"}
+        return self.instruments.registry.get_sample_value("jwt_verification_total", labels | result)
 
     def token(self, prover: Prover | None) -> str:
         return good(self.key, extra={"cnf": {"jkt": prover.thumbprint}} if prover else {})
@@ -105,6 +129,32 @@ def test_a_server_with_nonces_gives_one_and_takes_it(endpoint: Endpoint, make_ca
     assert (refused.status_code, "use_dpop_nonce" in refused.headers["www-authenticate"]) == (401, True)
     assert prover.wants_again(URL, Response(401, dict(refused.headers)))
     assert resource.get("DPoP", token, prover.proof("GET", URL, token)).status_code == 200
+
+
+@pytest.mark.parametrize("decisions", [0, 10])
+def test_a_proof_that_fails_is_counted_as_a_refusal(endpoint: Endpoint, make_cache: MakeCache, decisions: int) -> None:
+    resource, prover = Resource(endpoint, make_cache, ProofChecker(), decisions=decisions), Prover()
+    token = resource.token(prover)
+    for _ in range(2):
+        assert resource.get("DPoP", token, prover.proof("GET", URL, token)).status_code == 200
+        assert resource.get("DPoP", token).status_code == 401
+    assert (resource.counted(""), resource.counted("proof_invalid")) == (2, 2)
+
+
+def test_where_it_is_good_once_a_bound_token_is_used_up_with_its_proof_alone(
+    endpoint: Endpoint, make_cache: MakeCache
+) -> None:
+    """A thief without the key cannot use it up, nor does a server that asks for a nonce."""
+    resource = Resource(endpoint, make_cache, ProofChecker(nonces=Nonces()), one_time=True)
+    prover, thief = Prover(), Prover()
+    token = resource.token(prover)
+    resource.get("DPoP", token, thief.proof("GET", URL, token))
+    refused = resource.get("DPoP", token, prover.proof("GET", URL, token))
+    assert prover.wants_again(URL, Response(401, dict(refused.headers)))
+    assert resource.get("DPoP", token, prover.proof("GET", URL, token)).status_code == 200
+    again = resource.get("DPoP", token, prover.proof("GET", URL, token))
+    assert (again.status_code, again.json()["reason"]) == (401, "replayed")
+    assert resource.counted("replayed") == 1
 
 
 def test_a_token_bound_to_a_certificate_is_accepted_with_that_alone(resource: Resource) -> None:

@@ -238,6 +238,22 @@ def test_what_is_in_force_is_visible(endpoint: Endpoint, make_cache: MakeCache) 
     assert value("jwt_jwks_keys", issuer) == 1
 
 
+def test_a_set_that_a_cache_serves_for_ever_grows_old(endpoint: Endpoint, make_cache: MakeCache) -> None:
+    """Each fetch succeeds, and the last success is as long ago as the set is old."""
+    instruments = Instruments()
+    cache = make_cache(endpoint, POLICY, instruments)
+    for age in (0.0, 5000.0, 10000.0):
+        endpoint.age = age
+        fetch = cache.request_refresh(cache.on_hand())
+        assert fetch is not None
+        fetch.done.result(5)
+        last = instruments.registry.get_sample_value(
+            "jwt_jwks_last_success_timestamp_seconds", {"issuer": cache.issuer}
+        )
+        assert last == pytest.approx(time.time() - age, abs=10)
+    verifier(cache).verify(good(endpoint.keys[0]))  # old as it is, it is trusted: the origin may be the same still
+
+
 def test_after_close_nobody_is_left_waiting(endpoint: Endpoint, make_cache: MakeCache) -> None:
     cache = make_cache(endpoint, POLICY)
     verifier(cache).verify(good(endpoint.keys[0]))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from jwtdrill.tokens.keys import Algorithm, SigningKey, jwks
-from jwtdrill.verify.fetch import FetchError, FetchLimits, fetch_keyset, max_age_of
+from jwtdrill.verify.fetch import FetchError, FetchLimits, age_of, fetch_keyset, max_age_of
 
 TLS = ssl.create_default_context()
 LIMITS = FetchLimits(timeout=0.6, max_bytes=20_000)
@@ -144,3 +144,18 @@ def test_nobody_there() -> None:
 def test_freshness_by_rfc_9111(control: str, age: str | None, left: float | None) -> None:
     headers = {"cache-control": control} | ({"age": age} if age else {})
     assert max_age_of(httpx.Headers(headers)) == left
+
+
+@pytest.mark.parametrize(
+    ("said", "age"), [("7", 7), ("0", 0), ("-7", 0), ("x", 0), ("", 0), ("\u0667", 0), ("9" * 5000, 2**31)]
+)
+def test_the_age_that_a_cache_tells_of_is_bounded(said: str, age: float) -> None:
+    assert age_of({"age": said}) == age
+    assert age_of({}) == 0
+
+
+def test_a_fetch_tells_how_old_the_set_is(serve: Serve, keys: dict[Algorithm, SigningKey]) -> None:
+    body = json.dumps(jwks([keys[Algorithm.ES256]])).encode()
+    url = serve(reply(body, "200 OK", "Age: 90", "Cache-Control: max-age=100"))
+    fetched = fetch_keyset(url, LIMITS, TLS)
+    assert (fetched.age, fetched.max_age) == (90, 10)

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.verify.conftest import Endpoint, MakeCache, good, verifier
+from tests.verify.conftest import ISSUER, Endpoint, MakeCache, good, verifier
 
 from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.tokens.keys import Algorithm, SigningKey
-from jwtdrill.verify import BearerMiddleware
+from jwtdrill.verify import BearerMiddleware, ClientAddresses, LeakWatch, ReplayMemory
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -28,16 +28,23 @@ class Client:
         self.guarded = BearerMiddleware(
             app,
             verifier(make_cache(endpoint), scope="read"),
-            routes={"/orders": "/orders"},
+            routes={"/orders": "/orders", "/payments": "/payments"},
+            one_time=("/payments",),
             clients=("shop",),
             instruments=self.instruments,
+            leaks=LeakWatch(
+                ISSUER, addresses=ClientAddresses(["127.0.0.1"]), most_addresses=2, instruments=self.instruments
+            ),
         )
         self._transport = httpx.ASGITransport(self.guarded)
 
-    def get(self, path: str = "/orders", *authorization: str) -> httpx.Response:
+    def get(self, path: str = "/orders", *authorization: str, forwarded: str = "192.0.2.1") -> httpx.Response:
         async def call() -> httpx.Response:
             async with httpx.AsyncClient(transport=self._transport, base_url="http://x") as client:
-                return await client.get(path, headers=[("Authorization", value) for value in authorization])
+                return await client.get(
+                    path,
+                    headers=[("X-Forwarded-For", forwarded), *(("Authorization", value) for value in authorization)],
+                )
 
         return asyncio.run(call())
 
@@ -94,6 +101,36 @@ def test_an_application_that_fails_is_counted_as_500(client: Client, endpoint: E
     with pytest.raises(ZeroDivisionError):
         client.get("/orders?fail", f"Bearer {token}")
     assert client.counted("500", "unknown") == 1
+
+
+def test_where_it_is_good_once_the_second_use_is_refused_and_elsewhere_it_is_not(
+    client: Client, endpoint: Endpoint
+) -> None:
+    token = f"Bearer {good(endpoint.keys[0], scope='read')}"
+    assert [client.get(path, token).status_code for path in ("/orders", "/payments", "/orders")] == [200, 200, 200]
+    again = client.get("/payments", token)
+    assert (again.status_code, again.json()["reason"]) == (401, "replayed")
+    assert client.get("/orders", token).status_code == 200
+
+
+def test_a_full_memory_of_uses_is_the_services_fault(client: Client, endpoint: Endpoint) -> None:
+    client.guarded._verifier._replays = ReplayMemory(most=1)
+    tokens = [f"Bearer {good(endpoint.keys[0], scope='read')}" for _ in range(2)]
+    assert [client.get("/payments", token).status_code for token in tokens] == [200, 503]
+
+
+def test_a_route_that_is_not_guarded_cannot_be_one_time(endpoint: Endpoint, make_cache: MakeCache) -> None:
+    with pytest.raises(ValueError, match="not guarded"):
+        BearerMiddleware(app, verifier(make_cache(endpoint)), routes={"/a": "/a"}, one_time=("/b",))
+
+
+def test_a_token_from_many_addresses_is_suspected_if_it_is_good(client: Client, endpoint: Endpoint) -> None:
+    token = good(endpoint.keys[0], scope="read")
+    for sent, suspicions in ((token[:-8], 0.0), (token, 1.0), (token, 1.0)):
+        for number in range(3):
+            client.get("/orders", f"Bearer {sent}", forwarded=f"203.0.113.{number}")
+        counted = client.instruments.registry.get_sample_value
+        assert counted("jwt_token_leak_suspicion_total", {"issuer": ISSUER}) == suspicions
 
 
 def test_a_websocket_on_a_guarded_path_is_closed(client: Client) -> None:

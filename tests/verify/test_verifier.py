@@ -328,6 +328,7 @@ def test_what_services_import_is_pinned() -> None:
     import jwtdrill.verify
 
     assert sorted(jwtdrill.verify.__all__) == [
-        *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "ForwardedCertificates"),
-        *("JwksCache", "Nonces", "ProofChecker", "VerificationError", "Verifier", "VerifierPolicy"),
+        *("BearerMiddleware", "CachePolicy", "Claims", "ClientAddresses", "FetchLimits", "ForwardedCertificates"),
+        *("JwksCache", "LeakWatch", "Nonces", "ProofChecker", "ReplayMemory", "ReplayStore"),
+        *("VerificationError", "Verifier", "VerifierPolicy"),
     ]

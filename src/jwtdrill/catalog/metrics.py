@@ -106,7 +106,7 @@ JWKS_FETCH_DURATION = Metric(
 JWKS_LAST_SUCCESS = Metric(
     "jwt_jwks_last_success_timestamp_seconds",
     Kind.GAUGE,
-    "When the key set was last fetched and found good, Unix time.",
+    "When the key set was last fetched from its origin and found good, Unix time: a cache's Age is taken off.",
     ("issuer",),
     "seconds",
     requirements=("F5", "F10"),
@@ -186,14 +186,14 @@ TOKEN_CLOCK_OFFSET = Metric(
 TOKEN_LEAK_SUSPICION = Metric(
     "jwt_token_leak_suspicion_total",
     Kind.COUNTER,
-    "Tokens seen from abnormally many places.",
+    "Tokens seen from abnormally many addresses, each once.",
     ("issuer",),
     requirements=("M9", "F7"),
 )
 TOKEN_EXCESS_SCOPE = Metric(
     "jwt_token_excess_scope_total",
     Kind.COUNTER,
-    "Tokens that carry more scope than is allowed.",
+    "Tokens that carry more scope than is allowed, each once.",
     ("issuer",),
     requirements=("F6",),
 )

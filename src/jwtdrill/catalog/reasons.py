@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient_scope"
     PROOF_INVALID = "proof_invalid"
     KEY_UNAVAILABLE = "key_unavailable"
+    REPLAY_UNKNOWN = "replay_unknown"  # good once only, and nobody can tell whether it was used before
 
     __hash__ = str.__hash__  # an enumeration's own is a Python function, and every token is counted by its reason
 
@@ -45,6 +46,7 @@ class Reason(StrEnum):
 
 _BLAME = {
     Reason.KEY_UNAVAILABLE: Blame.SERVICE,
+    Reason.REPLAY_UNKNOWN: Blame.SERVICE,
     Reason.BAD_SIGNATURE: Blame.AMBIGUOUS,
     Reason.UNKNOWN_KID: Blame.AMBIGUOUS,
     Reason.EXPIRED: Blame.AMBIGUOUS,

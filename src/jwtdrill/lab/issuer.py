@@ -19,7 +19,7 @@ from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason, TokenError
 from jwtdrill.lab.forms import read_form
 from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
-from jwtdrill.lab.keyring import Keyring, KeyringError, KeyState
+from jwtdrill.lab.keyring import Keyring, KeyringError
 from jwtdrill.lab.settings import IssuerSettings, forwarded_certificates, read_settings
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.verify.errors import VerificationError
@@ -168,8 +168,8 @@ class IssuerService:
         return Response(headers=_NO_STORE)
 
     async def revoked(self, request: Request) -> Response:  # noqa: ARG002
-        """The jti of each revoked token, for verifiers that look (a list of our own: no RFC has one)."""
-        return JSONResponse({"revoked": self._grants.revoked()}, headers=_NO_STORE)
+        """The jti of each revoked token and the kid of each revoked key, for verifiers that look (no RFC has such)."""
+        return JSONResponse({"revoked": self._grants.revoked(), "keys": self.keyring.revoked()}, headers=_NO_STORE)
 
     async def list_keys(self, request: Request) -> Response:  # noqa: ARG002
         """kid, alg and state of every key."""
@@ -178,7 +178,7 @@ class IssuerService:
         )
 
     async def key_step(self, request: Request) -> Response:
-        """One step of a rotation: publish, mend, or activate, remove, restore with `kid` in the query."""
+        """One step of a rotation: publish, mend, or activate, remove, restore, revoke with `kid` in the query."""
         step, kid = request.path_params["step"], request.query_params.get("kid", "")
         try:
             match step:
@@ -191,10 +191,12 @@ class IssuerService:
                     self.keyring.remove(kid)
                 case "restore":
                     self.keyring.restore(kid)
+                case "revoke":
+                    self.keyring.revoke(kid)
                 case "mend":
                     self.keyring.mend()
                 case _:
-                    return JSONResponse({"error": "step is publish, activate, remove, restore or mend"}, 404)
+                    return JSONResponse({"error": "step is publish, activate, remove, restore, revoke or mend"}, 404)
         except KeyringError as error:
             if step == "activate":
                 self._rotations.labels(self.settings.url, "failure").inc()
@@ -241,7 +243,7 @@ class IssuerService:
         info.clear()
         activated.clear()
         for held in self.keyring.held():
-            if held.state is KeyState.REMOVED:
+            if not held.state.in_set:
                 continue
             labels = (self.settings.url, held.key.kid, held.key.alg, held.state)
             info.labels(*labels).set(1)

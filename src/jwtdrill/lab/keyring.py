@@ -1,7 +1,7 @@
-"""The issuer's signing keys and their states: published, then active, then retired, then removed.
+"""The issuer's signing keys and their states: published, then active, then retired, then removed; or revoked for good.
 
-One key is active and signs. All that are not removed stand in the key set. What was removed is kept aside, so that
-the fault which removed it can be undone.
+One key is active and signs. All that are not removed or revoked stand in the key set. What was removed is kept aside,
+so that the fault which removed it can be undone; what was revoked never comes back.
 """
 
 import time
@@ -19,6 +19,12 @@ class KeyState(StrEnum):
     ACTIVE = "active"
     RETIRED = "retired"
     REMOVED = "removed"
+    REVOKED = "revoked"
+
+    @property
+    def in_set(self) -> bool:
+        """Whether such a key is published."""
+        return self not in (KeyState.REMOVED, KeyState.REVOKED)
 
 
 @dataclass(slots=True)
@@ -55,12 +61,12 @@ class Keyring:
         return self._active
 
     def held(self) -> tuple[HeldKey, ...]:
-        """All keys, oldest first, the removed ones too."""
+        """All keys, oldest first, those that are out of the set too."""
         return tuple(self._keys.values())
 
     def document(self) -> dict[str, list[dict[str, str]]]:
         """The JWK set, newest key first."""
-        return jwks(h.key for h in reversed(self._keys.values()) if h.state is not KeyState.REMOVED)
+        return jwks(h.key for h in reversed(self._keys.values()) if h.state.in_set)
 
     def publish(self, alg: Algorithm | None = None) -> str:
         """Put a new key into the set; it does not sign yet. Returns its kid."""
@@ -93,6 +99,15 @@ class Keyring:
             if held.state is KeyState.REMOVED:
                 held.state = KeyState.RETIRED
         self._changed()
+
+    def revoke(self, kid: str) -> None:
+        """Take a key out of the set for good, for it is compromised. Raises KeyringError for the one that signs."""
+        self._get(kid, KeyState.PUBLISHED, KeyState.RETIRED, KeyState.REMOVED).state = KeyState.REVOKED
+        self._changed()
+
+    def revoked(self) -> list[str]:
+        """The kid of each revoked key."""
+        return [kid for kid, held in self._keys.items() if held.state is KeyState.REVOKED]
 
     def _get(self, kid: str, *states: KeyState) -> HeldKey:
         held = self._keys.get(kid)

@@ -36,6 +36,7 @@ from jwtdrill.tokens.keys import RSA_BITS, Algorithm, SigningKey, jwks
 AUDIENCE = "https://orders.example"
 SCOPE = "orders:read"
 ROUTE = "/orders"
+ONE_TIME = {"verifier-a": "/payments"}  # where a token is good once only
 CLIENT_ID = "orders-client"
 PARTNER_CLIENT_ID = "partner-client"
 FOREIGN_ISSUER = "https://partner-idp.example"
@@ -215,6 +216,9 @@ class Lab:
             offset_window=profile.offset_window,
             decisions=self.options.decisions,
             revocations=f"{self._url('issuer')}/revoked",
+            one_time_route=ONE_TIME.get(name, ""),
+            most_scope=(SCOPE, OFFLINE),
+            trusted_proxies=("127.0.0.0/8",),  # so that a drill can say where its requests come from
             nonces=True,
             edge_secret_file=self._edge_secret,
             role=ROLE,
@@ -338,6 +342,10 @@ class Lab:
                     for name in _MIN_LIFETIMES
                 ),
                 {**self._resource("verifier-a-mtls"), "mtls": True},
+                *(
+                    {**self._resource(name), "name": f"{name}{route}", "url": self._url(name) + route, "one_time": True}
+                    for name, route in ONE_TIME.items()
+                ),
             ],
             "limits": {"rate": 10000, "tokens": 1000000},
             "break": {

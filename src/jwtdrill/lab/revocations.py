@@ -1,4 +1,4 @@
-"""The list of revoked tokens as a verifier of the lab keeps it: fetched each second, in a thread of its own."""
+"""The list of revoked tokens and keys as a verifier of the lab keeps it: fetched each second, in its own thread."""
 
 import contextlib
 import threading
@@ -16,17 +16,23 @@ class RevocationList:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._revoked: frozenset[str] = frozenset()
+        self._tokens: frozenset[str] = frozenset()
+        self._keys: frozenset[str] = frozenset()
         self._never = threading.Event()
         threading.Thread(target=self._keep, daemon=True, name="revocations").start()
 
     def holds(self, claims: Mapping[str, Any]) -> bool:
         """Whether the token with these claims is on it."""
-        return claims.get("jti") in self._revoked
+        return claims.get("jti") in self._tokens
+
+    def holds_key(self, kid: str) -> bool:
+        """Whether the key of that kid is on it."""
+        return kid in self._keys
 
     def _keep(self) -> None:
         with httpx.Client(timeout=_TIMEOUT) as client:
             while True:
                 with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, TypeError):  # the last one counts
-                    self._revoked = frozenset(client.get(self._url).json()["revoked"])
+                    content = client.get(self._url).json()
+                    self._tokens, self._keys = frozenset(content["revoked"]), frozenset(content["keys"])
                 self._never.wait(_EVERY)  # no sleep: it fails in a process whose clock may be moved

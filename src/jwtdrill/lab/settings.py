@@ -81,7 +81,9 @@ class IssuerSettings:
 class VerifierSettings:
     """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ.
 
-    decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens, fetched every second.
+    decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens and keys, fetched every
+    second. one_time_route: where a token is good once only. most_scope: that a token should carry.
+    trusted_proxies: whose word on a client's address is believed.
     nonces: whether a proof must carry a nonce of this server. edge_secret_file: by which the edge is known that tells
     of clients' certificates. role: that the security token service beside the resource gives credentials of.
     """
@@ -102,6 +104,9 @@ class VerifierSettings:
     offset_window: float
     decisions: int
     revocations: str = ""
+    one_time_route: str = ""
+    most_scope: tuple[str, ...] | None = None
+    trusted_proxies: tuple[str, ...] = ()
     nonces: bool = False
     edge_secret_file: str = ""
     role: str = ""

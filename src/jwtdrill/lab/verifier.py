@@ -1,4 +1,4 @@
-"""A resource server of the lab: one protected resource behind our own verification, and beside it a token service."""
+"""A resource server of the lab: protected resources behind our own verification, and beside them a token service."""
 
 from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
 from starlette.applications import Starlette
@@ -10,7 +10,17 @@ from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.lab import sts
 from jwtdrill.lab.revocations import RevocationList
 from jwtdrill.lab.settings import VerifierSettings, forwarded_certificates, read_settings
-from jwtdrill.verify import BearerMiddleware, CachePolicy, JwksCache, Nonces, ProofChecker, Verifier, VerifierPolicy
+from jwtdrill.verify import (
+    BearerMiddleware,
+    CachePolicy,
+    ClientAddresses,
+    JwksCache,
+    LeakWatch,
+    Nonces,
+    ProofChecker,
+    Verifier,
+    VerifierPolicy,
+)
 from jwtdrill.verify.middleware import Application, Receive, Scope, Send
 
 STS_ROUTE = "/sts"
@@ -25,7 +35,7 @@ async def _orders(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: 
 
 
 def build(settings: VerifierSettings) -> Application:
-    """The application: metrics beside the one guarded route."""
+    """The application: metrics beside the guarded routes."""
     instruments = Instruments()
     ProcessCollector(registry=instruments.registry)
     cache = JwksCache(
@@ -40,15 +50,23 @@ def build(settings: VerifierSettings) -> Application:
         instruments=instruments,
     )
     policy = VerifierPolicy(
-        settings.issuer, settings.audience, settings.algorithms, settings.leeway, scope=settings.scope
+        settings.issuer,
+        settings.audience,
+        settings.algorithms,
+        settings.leeway,
+        scope=settings.scope,
+        most_scope=settings.most_scope,
     )
+    revocations = RevocationList(settings.revocations) if settings.revocations else None
     verifier = Verifier(
         policy,
         cache,
         instruments=instruments,
         offset_window=settings.offset_window,
         decisions=settings.decisions,
-        revoked=RevocationList(settings.revocations).holds if settings.revocations else None,
+        revoked=revocations.holds if revocations is not None else None,
+        revoked_keys=revocations.holds_key if revocations is not None else None,
+        refuse_revoked_keys=False,  # counted, so that a drill sees how long each cache trusts a stolen key
     )
 
     async def exposition(request: Request) -> Response:  # noqa: ARG001
@@ -65,19 +83,24 @@ def build(settings: VerifierSettings) -> Application:
         ]
     )
 
+    one_time = [settings.one_time_route] if settings.one_time_route else []
+    routes = {route: route for route in (settings.route, *one_time)}
+
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        guarded = scope["type"] == "http" and scope["path"] == settings.route
+        guarded = scope["type"] == "http" and scope["path"] in routes
         await (_orders if guarded else open_routes)(scope, receive, send)
 
     cache.on_hand()  # begins to fetch, so that the first request finds keys
     return BearerMiddleware(
         dispatch,
         verifier,
-        routes={settings.route: settings.route},
+        routes=routes,
+        one_time=one_time,
         clients=settings.clients,
         instruments=instruments,
         proofs=ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None),
         certificates=forwarded_certificates(settings.edge_secret_file),
+        leaks=LeakWatch(settings.issuer, addresses=ClientAddresses(settings.trusted_proxies), instruments=instruments),
     )
 
 

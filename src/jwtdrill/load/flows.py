@@ -231,6 +231,7 @@ class Revoker(Introspecter):
 
     abstract = True
     calls_resources = True
+    keeps_tokens = True
 
     @cached_property
     def revocation(self) -> Revocation:
@@ -314,6 +315,7 @@ class ProvedCaller(Client):
     """A client whose tokens are bound to a key of its own, which it proves with each request (RFC 9449)."""
 
     abstract = True
+    keeps_tokens = True
     wanted = "no [[client]] has dpop = true"
 
     def __init__(self, environment: Any) -> None:

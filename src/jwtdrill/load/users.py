@@ -24,7 +24,7 @@ from jwtdrill.load.run import READY_SECONDS, Reuse, Run
 from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.sender import Sender, most_connections
 from jwtdrill.load.verdict import VALID
-from jwtdrill.target.model import NUMBER
+from jwtdrill.target.model import NUMBER, Resource
 from jwtdrill.target.model import Client as Described
 from jwtdrill.tokens.cases import Case, NotApplicableError
 from jwtdrill.tokens.reading import kid_of
@@ -44,6 +44,7 @@ class Client(FastHttpUser):
     grant_type = ""  # that the issuer must offer, if it says which it does
     wanted = "there is no [[client]] whose tokens are not bound to a key"  # said where no client suits
     insecure = False  # certificates are checked
+    keeps_tokens = False  # whether it sends a token more than once whatever `--tokens` says
 
     def __init__(self, environment: Any) -> None:
         self.shared: Run = plugin.current_run()
@@ -117,8 +118,14 @@ class Client(FastHttpUser):
     def calls(self) -> list[Call]:
         """The resources that it can call, with its certificate where it has one."""
         identity = None if self.shared.bears_ready else self.identity
-        places = self.shared.target.resources_for(identity.client if identity is not None else None)
+        places = self.places(self.shared, identity.client if identity is not None else None)
         return [Call(place, identity.tls if identity is not None else None) for place in places]
+
+    @classmethod
+    def places(cls, run: Run, client: Described | None) -> list[Resource]:
+        """The resources that it can call; those that take a token once only, if it has a fresh one for each call."""
+        fresh = run.reuse is Reuse.FRESH and not cls.keeps_tokens
+        return [place for place in run.target.resources_for(client) if fresh or not place.one_time]
 
     @cached_property
     def _issuer(self) -> str:
@@ -255,8 +262,11 @@ class TokenHolder(Client):
     def impossible(cls, run: Run) -> str:
         """Without a resource that its client can call there is nothing to do. A ready token does for a client."""
         clients = (None,) if run.bears_ready else cls.roster(run).clients
-        if cls.calls_resources and any(not run.target.resources_for(client) for client in clients):
-            return "there is no [[resource]] that its client can call (those with mtls want a certificate)"
+        if cls.calls_resources and any(not cls.places(run, client) for client in clients):
+            return (
+                "there is no [[resource]] that its client can call (those with mtls want a certificate, those with "
+                "one_time --tokens fresh)"
+            )
         return "" if run.bears_ready and cls.calls_resources else super().impossible(run)
 
     def __init__(self, environment: Any) -> None:

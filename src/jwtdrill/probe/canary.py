@@ -59,11 +59,18 @@ class Canary:
         described = target.first_client
         identity = ClientIdentity(described, target, endpoints) if described is not None else None
         target.require_resources()
-        self._calls = [Call(r, identity.tls if identity else None) for r in target.resources_for(described)]
-        if not self._calls:
+        able = target.resources_for(described)
+        if not able:
             raise BadInputError(
                 f"{target.path}: every [[resource]] has mtls = true, and the first client has no certificate: "
                 "let one that has come first"
+            )
+        # Where a token is good once, each call would cost the issuer one.
+        self._calls = [Call(r, identity.tls if identity else None) for r in able if not r.one_time]
+        if not self._calls:
+            raise BadInputError(
+                f"{target.path}: every [[resource]] has one_time = true, and the canary sends a token more than once: "
+                "name one beside them where it may"
             )
         self._tokens = GoodTokens()
         self._ready_tokens = [reference.value for reference in target.token]

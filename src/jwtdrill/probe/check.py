@@ -5,8 +5,8 @@ Nothing is broken and little is sent, so that it may run in production too. What
 """
 
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -171,7 +171,9 @@ class _Preflight:
                     continue
                 self._note([passed(name, f"{len(token)} bytes")])
                 if described.issuer is None:
-                    bearers.append(_Bearer(token, described, identity.tls, prover if described.dpop else None))
+                    another = partial(self._token, client, identity, there, flow, prover)
+                    proving = prover if described.dpop else None
+                    bearers.append(_Bearer(token, described, identity.tls, proving, another))
         if not self._target.client and self._target.token:
             token = await TokenSource(self._target, endpoints).token(client)
             self._note([passed("ready token", f"{len(token)} bytes")])
@@ -201,6 +203,11 @@ class _Preflight:
             if bearer is None:
                 lacking = "for a client with a certificate" if resource.mtls and bearers else ""
                 self._note([unknown(name, f"there is no token {lacking}".rstrip())])
+                continue
+            try:
+                bearer = await bearer.fresh() if resource.one_time else bearer
+            except JwtdrillError as error:
+                self._note([unknown(name, f"there is no token that nobody has used: {error}")])
                 continue
             call, token = Call(resource, bearer.tls), bearer.token
             good = call.judge(await _called(client, call, bearer))
@@ -270,6 +277,11 @@ class _Bearer:
     client: Client | None = None
     tls: ssl.SSLContext | None = None
     prover: Prover | None = None
+    another: Callable[[], Awaitable[str]] | None = None
+
+    async def fresh(self) -> "_Bearer":
+        """With a token that nobody has used, where there is more than one. Raises JwtdrillError."""
+        return self if self.another is None else replace(self, token=await self.another())
 
     def may_call(self, resource: Resource, target: Target) -> bool:
         """Whether it is a token for that resource: one that is bound to a key only where proofs are taken."""

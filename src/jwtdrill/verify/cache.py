@@ -239,7 +239,7 @@ class JwksCache:
             self._failures = 0
             self._next_attempt = fresh.refresh_at
             self._snapshot = fresh
-            self._report.success(self._clock() - started, fetched.keys, lifetime)
+            self._report.success(self._clock() - started, fetched, lifetime)
 
     def _fetch_http(self) -> Fetched:
         return fetch_keyset(self.url, self.policy.limits, self._tls)
@@ -271,7 +271,11 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _CacheMetrics:
-    """What is in force, as metrics: attempts, keys on hand, lifetime, stale limit, last success."""
+    """What is in force, as metrics: attempts, keys on hand, lifetime, stale limit, last success.
+
+    A set that a cache on the way held counts as fetched when that cache had it: else one that goes on serving an old
+    set would look like a fresh one. The Date header is not looked at, for it would make a wrong clock look like that.
+    """
 
     def __init__(self, instruments: Instruments, issuer: str, policy: CachePolicy) -> None:
         self._issuer = issuer
@@ -287,10 +291,10 @@ class _CacheMetrics:
         self._info = instruments.gauge(metrics.SIGNING_KEY_INFO)
         self._named: set[tuple[str, str]] = set()
 
-    def success(self, seconds: float, keys: tuple[TrustedKey, ...], lifetime: float) -> None:
+    def success(self, seconds: float, fetched: Fetched, lifetime: float) -> None:
         self._fetched = True
-        self._count("success", seconds, keys)
-        self._last.labels(self._issuer).set(time.time())
+        self._count("success", seconds, fetched.keys)
+        self._last.labels(self._issuer).set(time.time() - fetched.age)
         self._lifetime.set(lifetime)
 
     def failure(self, seconds: float, keys: tuple[TrustedKey, ...]) -> None:

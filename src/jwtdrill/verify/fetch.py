@@ -12,6 +12,7 @@ from jwtdrill.verify.keyset import KeySetError, TrustedKey, parse_keyset
 
 _REDIRECTS = 3
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+_LONGEST_AGE = 2.0**31  # RFC 9111 section 1.2.2
 _NO_STORE = re.compile(r"(?:^|[,\s])(?:no-store|no-cache)(?:$|[,\s])", re.IGNORECASE)
 
 
@@ -25,10 +26,14 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A good key set. `max_age`: seconds that it may still be kept (RFC 9111 section 4.2), None if unsaid."""
+    """A good key set. `max_age`: seconds that it may still be kept (RFC 9111 section 4.2), None if unsaid.
+
+    age: seconds that caches on the way had held it, as they say (RFC 9111 section 5.1).
+    """
 
     keys: tuple[TrustedKey, ...]
     max_age: float | None
+    age: float = 0.0
 
 
 class FetchError(Exception):
@@ -76,8 +81,13 @@ def max_age_of(headers: Mapping[str, str]) -> float | None:
     found = _MAX_AGE.search(control)
     if found is None:
         return None
+    return max(0.0, float(found[1]) - age_of(headers))
+
+
+def age_of(headers: Mapping[str, str]) -> float:
+    """Seconds since a cache on the way had it from its origin; 0 where none says so. No longer than RFC 9111 allows."""
     age = headers.get("age", "0")
-    return max(0.0, float(found[1]) - (float(age) if age.isdecimal() else 0.0))
+    return min(float(age), _LONGEST_AGE) if age.isascii() and age.isdecimal() else 0.0
 
 
 def _same_origin(here: httpx.URL, there: httpx.URL) -> httpx.URL:
@@ -96,4 +106,4 @@ async def _read(response: httpx.Response, limits: FetchLimits) -> Fetched:
         body += chunk
         if len(body) > limits.max_bytes:
             raise FetchError(f"a body of more than {limits.max_bytes} bytes")
-    return Fetched(parse_keyset(bytes(body)), max_age_of(response.headers))
+    return Fetched(parse_keyset(bytes(body)), max_age_of(response.headers), age_of(response.headers))

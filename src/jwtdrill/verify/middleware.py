@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 from jwtdrill.catalog import metrics
@@ -10,6 +11,7 @@ from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason
 from jwtdrill.verify.certificate import CertificateError, ForwardedCertificates, check_binding
 from jwtdrill.verify.errors import VerificationError
+from jwtdrill.verify.leaks import LeakWatch
 from jwtdrill.verify.proof import NonceWantedError, ProofChecker
 from jwtdrill.verify.verifier import Claims, Verifier
 
@@ -19,14 +21,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_STATUS = {Reason.KEY_UNAVAILABLE: 503, Reason.INSUFFICIENT_SCOPE: 403}
+_STATUS = {Reason.KEY_UNAVAILABLE: 503, Reason.REPLAY_UNKNOWN: 503, Reason.INSUFFICIENT_SCOPE: 403}
 
 
 class BearerMiddleware:
     """Verifies the token of each HTTP request to `app`; its claims are in `scope["state"]["jwt_claims"]`.
 
-    routes: path to the template that metrics name it by; other paths pass unguarded. clients: the values of
-    client_id that metrics may name. proofs, certificates: what checks that a token which is bound to a key (RFC 9449)
+    routes: path to the template that metrics name it by; other paths pass unguarded. one_time: those of them at which a
+    token is good once only. clients: the values of client_id that metrics may name. leaks: told of each request that is
+    let in. proofs, certificates: what checks that a token which is bound to a key (RFC 9449)
     comes with a proof, and one which is bound to a certificate (RFC 8705) with that; without them such tokens count as
     any other. base_url: by which clients know this server, for what a proof is made for; the Host header's by default.
     """
@@ -37,10 +40,12 @@ class BearerMiddleware:
         verifier: Verifier,
         *,
         routes: dict[str, str],
+        one_time: Iterable[str] = (),
         clients: Iterable[str] = (),
         instruments: Instruments | None = None,
         proofs: ProofChecker | None = None,
         certificates: ForwardedCertificates | None = None,
+        leaks: LeakWatch | None = None,
         base_url: str = "",
     ) -> None:
         self._app = app
@@ -49,6 +54,10 @@ class BearerMiddleware:
         self._base_url = base_url
         self._verifier = verifier
         self._routes = routes
+        self._one_time = frozenset(one_time)
+        if not self._one_time <= set(routes):
+            raise ValueError("one_time must be among the paths of routes: other paths are not guarded")
+        self._leaks = leaks
         self._clients = frozenset(clients)
         self._requests = (instruments or Instruments()).counter(metrics.PROTECTED_REQUESTS)
 
@@ -67,14 +76,16 @@ class BearerMiddleware:
             await _answer(send, 401, 'Bearer realm="jwtdrill"', {"error": "no_token"})
             return
         try:
-            claims = await self._verifier.averify(token)
-            self._check_certificate(scope, claims)
-            self._check_proof(scope, scheme, token, claims)
+            claims = await self._verifier.averify(
+                token, once=scope["path"] in self._one_time, check=partial(self._check_binding, scope, scheme, token)
+            )
         except VerificationError as refusal:
             status = _STATUS.get(refusal.reason, 401)
             self._requests.labels(route, str(status), UNKNOWN).inc()
             await _refuse(send, status, refusal, self._proofs)
             return
+        if self._leaks is not None:
+            self._leaks.saw(scope, token, claims)
         client = claims.get("client_id")
         label = client if isinstance(client, str) and client in self._clients else UNKNOWN
         scope.setdefault("state", {})["jwt_claims"] = claims
@@ -95,15 +106,15 @@ class BearerMiddleware:
                 self._requests.labels(route, "500", label).inc()
             raise
 
-    def _check_certificate(self, scope: Scope, claims: Claims) -> None:
-        """That a token bound to a certificate comes with it (RFC 8705 section 3)."""
+    def _check_binding(self, scope: Scope, scheme: str, token: str, claims: Claims) -> None:
+        """That a token bound to a certificate comes with it (RFC 8705 section 3), one that is bound to a key with a
+        proof of it, and no other with one (RFC 9449 section 7.1).
+        """
         bound = claims.get("cnf")
+        if bound is None and scheme == "bearer":
+            return
         if self._certificates is not None and isinstance(bound, Mapping):
             check_binding(bound, self._certificates.thumbprint(scope["headers"]))
-
-    def _check_proof(self, scope: Scope, scheme: str, token: str, claims: Claims) -> None:
-        """That a token bound to a key comes with a proof of it, and no other with one (RFC 9449 section 7.1)."""
-        bound = claims.get("cnf")
         thumbprint = bound.get("jkt") if isinstance(bound, Mapping) else None
         if self._proofs is None:
             if scheme != "bearer":

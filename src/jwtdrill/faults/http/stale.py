@@ -1,6 +1,7 @@
 """The endpoint goes on serving what it served when the fault began."""
 
-from dataclasses import field
+import time
+from dataclasses import field, replace
 from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
@@ -15,9 +16,14 @@ _KEPT = (b"content-type", b"cache-control")
 
 @dataclass
 class Stale(HttpFault):
-    """`path`: of the document that is frozen, the route's own by default."""
+    """`path`: of the document that is frozen, the route's own by default. `says_age`: whether it tells how old it is, as
+    a cache must (RFC 9111 section 5.1); else it is like a replica left behind, which no verifier can tell from a
+    good one.
+    """
 
     path: str | None = None
+    says_age: bool = True
+    _taken: float = field(default=0.0, init=False, repr=False)
     _snapshot: Answer | None = field(default=None, init=False, repr=False)
 
     after_effect: ClassVar[AfterEffect] = UNTIL_FETCHED
@@ -34,7 +40,11 @@ class Stale(HttpFault):
             raise MissingPartError(f"no snapshot of {path}: the upstream answers {response.status_code}")
         kept = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _KEPT]
         self._snapshot = Answer(200, kept, response.content)
+        self._taken = time.monotonic()
 
     async def respond(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002
         """The snapshot."""
-        return self._snapshot
+        if self._snapshot is None or not self.says_age:
+            return self._snapshot
+        age = str(int(time.monotonic() - self._taken)).encode()
+        return replace(self._snapshot, headers=[*self._snapshot.headers, (b"age", age)])
