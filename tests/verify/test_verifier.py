@@ -329,5 +329,6 @@ def test_what_services_import_is_pinned() -> None:
 
     assert sorted(jwtdrill.verify.__all__) == [
         *("BearerMiddleware", "CachePolicy", "Claims", "FetchLimits", "ForwardedCertificates"),
-        *("JwksCache", "Nonces", "ProofChecker", "VerificationError", "Verifier", "VerifierPolicy"),
+        *("JwksCache", "Nonces", "ProofChecker", "TokenVerifier", "VerificationError", "Verifier"),
+        "VerifierPolicy",
     ]

@@ -9,7 +9,7 @@ from jwtdrill.verify.cache import CachePolicy, JwksCache
 from jwtdrill.verify.certificate import ForwardedCertificates
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.fetch import FetchLimits
-from jwtdrill.verify.middleware import BearerMiddleware
+from jwtdrill.verify.middleware import BearerMiddleware, TokenVerifier
 from jwtdrill.verify.proof import Nonces, ProofChecker
 from jwtdrill.verify.verifier import Claims, Verifier, VerifierPolicy
 
@@ -22,6 +22,7 @@ __all__ = [
     "JwksCache",
     "Nonces",
     "ProofChecker",
+    "TokenVerifier",
     "VerificationError",
     "Verifier",
     "VerifierPolicy",

@@ -58,6 +58,7 @@ class Verifier:
     """Accepts or refuses tokens of one issuer for one audience, from any thread or from asyncio.
 
     decisions: how many accepted tokens to remember, so that their next use costs no signature; none by default.
+    decision_lifetime: seconds for which one is remembered at most.
     revoked: asked with the claims of every token that is otherwise good, remembered or not, whether it is revoked.
     """
 
@@ -70,6 +71,7 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         offset_window: float = 60.0,
         decisions: int = 0,
+        decision_lifetime: float = math.inf,
         revoked: Callable[[Claims], bool] | None = None,
     ) -> None:
         if decisions < 0:
@@ -78,6 +80,7 @@ class Verifier:
         self._cache = cache
         self._clock = clock
         self._decisions = DecisionCache(decisions) if decisions else None
+        self._decision_lifetime = decision_lifetime
         self._revoked = revoked
         self._metrics = VerificationMetrics(
             instruments or Instruments(), policy.issuer, policy.audience, policy.algorithms, offset_window
@@ -186,7 +189,8 @@ class Verifier:
         if self._revoked is not None and self._revoked(claims):
             raise VerificationError(Reason.REVOKED, "it was revoked")
         if self._decisions is not None:
-            decision = Decision.of(claims, kid=kid, alg=alg, key=key, leeway=self.policy.leeway)
+            until = self._clock() + self._decision_lifetime
+            decision = Decision.of(claims, kid=kid, alg=alg, key=key, leeway=self.policy.leeway, until=until)
             self._decisions.keep(token, decision)
         return claims
 

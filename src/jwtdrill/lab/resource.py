@@ -1,0 +1,56 @@
+"""What every protected resource of the lab has: one guarded route, and beside it metrics and a sign of life."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.lab.orders import orders
+from jwtdrill.lab.settings import VerifierSettings, forwarded_certificates
+from jwtdrill.lab.upstream import Upstream
+from jwtdrill.verify import BearerMiddleware, Nonces, ProofChecker, TokenVerifier
+from jwtdrill.verify.middleware import Application, Receive, Scope, Send
+
+
+def own_instruments() -> Instruments:
+    """Instruments of a process that also tells what it costs."""
+    instruments = Instruments()
+    ProcessCollector(registry=instruments.registry)
+    return instruments
+
+
+def guarded(
+    settings: VerifierSettings,
+    verifier: TokenVerifier,
+    instruments: Instruments,
+    *,
+    open_routes: Sequence[BaseRoute] = (),
+) -> Application:
+    """The application: what `settings` describe, where `verifier` decides who is let in."""
+
+    async def exposition(request: Request) -> Response:  # noqa: ARG001
+        return Response(generate_latest(instruments.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def alive(request: Request) -> Response:  # noqa: ARG001
+        return PlainTextResponse("ok")
+
+    beside = Starlette(routes=[Route("/metrics", exposition), Route("/healthz", alive), *open_routes])
+    service: Application = Upstream(settings.upstream) if settings.upstream else orders
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        inside = scope["type"] == "http" and scope["path"] == settings.route
+        await (service if inside else beside)(scope, receive, send)
+
+    return BearerMiddleware(
+        dispatch,
+        verifier,
+        routes={settings.route: settings.route},
+        clients=settings.clients,
+        instruments=instruments,
+        proofs=ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None),
+        certificates=forwarded_certificates(settings.edge_secret_file),
+    )
