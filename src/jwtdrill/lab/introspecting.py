@@ -106,15 +106,15 @@ class Introspector:
 
 
 def _read(response: httpx.Response) -> Mapping[str, Any]:
-    if response.status_code in (400, 401, 403):
-        raise _NoAnswerError(TokenError.INVALID_CLIENT)
     try:
-        said = response.json() if response.status_code == httpx.codes.OK else None
+        said = response.json()
     except ValueError:
         said = None
-    if not isinstance(said, dict) or not isinstance(said.get("active"), bool):
-        raise _NoAnswerError(TokenError.SERVER_ERROR)
-    return said
+    content: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    if response.status_code == httpx.codes.OK and isinstance(content.get("active"), bool):
+        return content
+    known = response.status_code != httpx.codes.OK and content.get("error") in list(TokenError)
+    raise _NoAnswerError(TokenError(content["error"]) if known else TokenError.SERVER_ERROR)
 
 
 def _inactive(token: str) -> VerificationError:
