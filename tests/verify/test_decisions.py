@@ -90,6 +90,23 @@ def test_a_token_is_refused_once_it_has_expired(cache: JwksCache, key: SigningKe
     assert reason_of(check, token) is Reason.EXPIRED
 
 
+def test_a_decision_stands_no_longer_than_its_lifetime_and_no_longer_than_its_token(
+    cache: JwksCache, key: SigningKey
+) -> None:
+    wall = FakeClock(time.time())
+    check = remembering(cache, clock=wall, decision_lifetime=5)
+    signatures = Signatures(check)
+    token = good(key)  # for 300 s, and 30 s of leeway
+    for seconds, checked in ((0, 1), (4.9, 1), (0.2, 2), (4.7, 2)):
+        wall.pass_(seconds)
+        check.verify(token)
+        assert signatures.checked == checked
+    wall.pass_(330 - 9.8 - 1)
+    check.verify(token)
+    wall.pass_(2)
+    assert reason_of(check, token) is Reason.EXPIRED
+
+
 def test_a_token_is_refused_when_the_clock_goes_back_before_its_time(cache: JwksCache, key: SigningKey) -> None:
     wall = FakeClock(time.time())
     check = remembering(cache, clock=wall)

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from tests.conftest import MakeServer
+from tests.verify.conftest import until
 
 from jwtdrill.tokens.keys import Algorithm, SigningKey, jwks
+from jwtdrill.verify import JwksCache
 from jwtdrill.verify.fetch import FetchError, FetchLimits, age_of, fetch_keyset, max_age_of
 
 TLS = ssl.create_default_context()
@@ -63,6 +66,17 @@ def test_a_good_set_with_its_lifetime(serve: Serve, keys: dict[Algorithm, Signin
     fetched = fetch_keyset(serve(reply(body, "200 OK", "Cache-Control: public, max-age=60", "Age: 20")), LIMITS, TLS)
     assert fetched.max_age == 40
     assert [key.kid for key in fetched.keys] == [keys[Algorithm.RS256].kid]
+
+
+@pytest.mark.parametrize("given", [None, "jwtdrill-verifier/orders"])
+def test_the_endpoint_is_told_who_fetches(
+    given: str | None, keys: dict[Algorithm, SigningKey], make_server: MakeServer
+) -> None:
+    """Through the cache, as a verifier does it."""
+    server = make_server(json.dumps(jwks([keys[Algorithm.ES256]])).encode())
+    with JwksCache(server.url, "https://issuer", **({"user_agent": given} if given else {})) as cache:
+        until(lambda: bool(cache.on_hand().keys))
+    assert server.agents == [given or "jwtdrill"]
 
 
 @pytest.mark.parametrize(

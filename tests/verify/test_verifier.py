@@ -329,6 +329,6 @@ def test_what_services_import_is_pinned() -> None:
 
     assert sorted(jwtdrill.verify.__all__) == [
         *("BearerMiddleware", "CachePolicy", "Claims", "ClientAddresses", "FetchLimits", "ForwardedCertificates"),
-        *("JwksCache", "LeakWatch", "Nonces", "ProofChecker", "ReplayMemory", "ReplayStore"),
+        *("JwksCache", "LeakWatch", "Nonces", "ProofChecker", "ReplayMemory", "ReplayStore", "TokenVerifier"),
         *("VerificationError", "Verifier", "VerifierPolicy"),
     ]

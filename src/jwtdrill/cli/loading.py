@@ -10,10 +10,12 @@ import typer
 from jwtdrill.cli.app import LOAD, app, command
 from jwtdrill.cli.output import as_json, say
 from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.lab.parts import Part, read_parts
 from jwtdrill.tokens.keys import Algorithm
 
 lab_app = typer.Typer(help="The embedded target: issuer, verifiers, fault agent, Prometheus, Alertmanager.")
 app.add_typer(lab_app, name="lab", rich_help_panel=LOAD, no_args_is_help=True)
+_PARTS = "; ".join(f"{part}: {part.help}" for part in Part)
 TimeScaleOption = Annotated[
     float,
     typer.Option(
@@ -34,9 +36,14 @@ def up(
     ] = 0,
     decisions: Annotated[int, typer.Option(min=0, help="Accepted tokens that each verifier remembers.")] = 0,
     clients: Annotated[int, typer.Option(min=1, max=10000, help="Clients, each with a key of its own.")] = 1,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="PART[,PART]…", help=f"What the lab has beside: {_PARTS}."),
+    ] = None,
     without_alerts: Annotated[bool, typer.Option(help="Without Prometheus and Alertmanager.")] = False,
 ) -> None:
     """Start the lab in the background, and print the path of its target file."""
+    from jwtdrill.lab.annex import require_programs
     from jwtdrill.lab.control import lab_up
     from jwtdrill.lab.lab import LabOptions, require_watch_programs
     from jwtdrill.lab.settings import PROFILES
@@ -45,6 +52,8 @@ def up(
         raise BadInputError(f"unknown profile {profile!r}: choose from {', '.join(PROFILES)}")
     if alg.symmetric:
         raise BadInputError(f"{alg} has no public key to publish: choose another --alg")
+    chosen = read_parts(parts or ())
+    require_programs(chosen)
     if not without_alerts:
         require_watch_programs()
     options = LabOptions(
@@ -56,6 +65,7 @@ def up(
         token_padding=token_padding,
         decisions=decisions,
         clients=clients,
+        parts=chosen,
     )
     sys.stdout.write(f"{lab_up(options, say)}\n")
 

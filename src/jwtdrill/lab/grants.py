@@ -23,6 +23,7 @@ from jwtdrill.flows.refresh import REFRESH_TOKEN
 from jwtdrill.flows.token import CLIENT_ASSERTION, CLIENT_CREDENTIALS, JWT_BEARER
 from jwtdrill.flows.token_exchange import ACCESS_TOKEN, JWT, TOKEN_EXCHANGE
 from jwtdrill.lab.assertions import AssertionChecker, AssertionRefused
+from jwtdrill.lab.foreign import ForeignKeys
 from jwtdrill.lab.keyring import Keyring
 from jwtdrill.lab.settings import ClientSettings, IssuerSettings
 from jwtdrill.tokens.minter import Claims, Minter
@@ -89,7 +90,13 @@ class _Family:
 class Grants:
     """The rules of one issuer. `now`: a clock in Unix time."""
 
-    def __init__(self, settings: IssuerSettings, keyring: Keyring, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: IssuerSettings,
+        keyring: Keyring,
+        foreign: ForeignKeys,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._keyring = keyring
         self._now = now
@@ -103,7 +110,7 @@ class Grants:
         self._families: dict[str, _Family] = {}
         self._revoked: dict[str, float] = {}
         self._padding = {"padding": "x" * settings.token_padding} if settings.token_padding else {}
-        self._foreign = parse_keyset(json.dumps(settings.foreign_jwks).encode()) if settings.foreign_jwks else ()
+        self._foreign = foreign
         self.keys_changed()
 
     def grant(self, grant_type: str, bearing: Bearing) -> dict[str, object]:
@@ -218,8 +225,13 @@ class Grants:
         return claims
 
     def _foreign_claims(self, token: str) -> dict[str, Any] | None:
-        claims = _verified(token, self._foreign)
-        if claims is None or claims.get("iss") != self._settings.foreign_issuer:
+        if not self._settings.foreign_issuer or (claims_of(token) or {}).get("iss") != self._settings.foreign_issuer:
+            return None
+        keys = self._foreign.on_hand()
+        if not keys:
+            raise Refused(TokenError.TEMPORARILY_UNAVAILABLE, "the foreign issuer's keys cannot be had", 503)
+        claims = _verified(token, keys)
+        if claims is None:
             return None
         audience = claims.get("aud")
         meant = audience if isinstance(audience, list) else [audience]

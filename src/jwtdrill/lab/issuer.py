@@ -17,6 +17,8 @@ from starlette.routing import Route
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
 from jwtdrill.catalog.reasons import Reason, TokenError
+from jwtdrill.flows.token_exchange import TOKEN_EXCHANGE
+from jwtdrill.lab.foreign import foreign_keys
 from jwtdrill.lab.forms import read_form
 from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
 from jwtdrill.lab.keyring import Keyring, KeyringError
@@ -37,7 +39,9 @@ class IssuerService:
         ProcessCollector(registry=self.instruments.registry)
         self.keyring = Keyring(first, changed=self._keys_changed)
         self._admin_token = admin_token
-        self._grants = Grants(settings, self.keyring)
+        self._shown: list[tuple[str, ...]] = []  # labels of our keys
+        self._foreign = foreign_keys(settings, self.instruments)
+        self._grants = Grants(settings, self.keyring, self._foreign)
         self._proofs = ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None)
         self._certificates = forwarded_certificates(settings.edge_secret_file)
         self._introspected = self.instruments.counter(metrics.INTROSPECTION)
@@ -126,6 +130,9 @@ class IssuerService:
                 raise Refused(kind, "grant_type is missing or not supported")
             grant_type = asked
             bearing = replace(bearing, thumbprint=self._thumbprint(request))
+            if grant_type == TOKEN_EXCHANGE:
+                for name in ("subject_token", "actor_token"):
+                    await self._foreign.look_for(bearing.form.get(name, ""))
             response = JSONResponse(self._grants.grant(grant_type, bearing), headers=_NO_STORE)
         except Refused as refusal:
             error = refusal.error
@@ -240,12 +247,15 @@ class IssuerService:
     def _keys_changed(self) -> None:
         info = self.instruments.gauge(metrics.SIGNING_KEY_INFO)
         activated = self.instruments.gauge(metrics.SIGNING_KEY_ACTIVATED)
-        info.clear()
-        activated.clear()
+        for labels in self._shown:  # one by one: of the foreign issuer's keys there are series beside ours
+            info.remove(*labels)
+            activated.remove(*labels)
+        self._shown.clear()
         for held in self.keyring.held():
             if not held.state.in_set:
                 continue
             labels = (self.settings.url, held.key.kid, held.key.alg, held.state)
+            self._shown.append(labels)
             info.labels(*labels).set(1)
             if held.activated:
                 activated.labels(*labels).set(held.activated)

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,17 @@ from jwtdrill.catalog.objectives import objectives
 from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.journal import default_journal
 from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, RouteSettings
+from jwtdrill.lab.annex import Annex, places_of
 from jwtdrill.lab.grants import OFFLINE
+from jwtdrill.lab.parts import Part
 from jwtdrill.lab.settings import (
-    SETTINGS_VARIABLE,
     ClientSettings,
     IssuerSettings,
     Profile,
     VerifierSettings,
     write_settings,
 )
+from jwtdrill.lab.site import PYTHON, Site
 from jwtdrill.lab.verifier import STS_ROUTE
 from jwtdrill.observe.stack import Scrape, Stack
 from jwtdrill.observe.timing import TimeScale
@@ -48,7 +49,6 @@ _DEVICES = 2
 _EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where clients show certificates, and for whom
 # Endpoints of the issuer that lie behind the fault proxy, each behind a listener of its own: it can be refused alone.
 _PROXIED = {"jwks": "/jwks", "token": "/token", "introspection": "/introspect"}
-_PYTHON = (sys.executable, "-m")
 # Lower bounds on the cache lifetime, in which the verifiers differ.
 _MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
 
@@ -59,7 +59,7 @@ class LabOptions:
 
     client_alg: of assertions; clients: so many, each with a key of its own; rsa_bits: of the issuer's key, if it is an
     RSA key; token_padding: characters by which tokens are longer than need be; decisions: accepted tokens that each
-    verifier remembers.
+    verifier remembers; parts: what it has beside issuer, verifiers and fault agent.
     """
 
     profile: Profile
@@ -71,6 +71,7 @@ class LabOptions:
     token_padding: int = 0
     decisions: int = 0
     clients: int = 1
+    parts: tuple[Part, ...] = ()
 
 
 class Lab:
@@ -81,7 +82,11 @@ class Lab:
         self.options = options
         self._say = say
         self._supervisor = Supervisor(folder)
-        self._ports = {name: free_port() for name in ("issuer", *_MIN_LIFETIMES, "control", *_PROXIED, *_EDGES)}
+        names = ("issuer", *_MIN_LIFETIMES, "control", *_PROXIED, *_EDGES, *places_of(options.parts))
+        self._ports = {name: free_port() for name in names}
+        self._site = Site(folder, self._ports)
+        proxied = {name: self._url(name) + path for name, path in _PROXIED.items()}
+        self._annex = Annex(options.parts, self._site, options.profile, proxied["jwks"], proxied["introspection"])
         self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
 
     @property
@@ -126,7 +131,7 @@ class Lab:
         signer = SigningKey.generate(self.options.alg, rsa_bits=self.options.rsa_bits)
         names = [self._client_id.replace(NUMBER, str(number + 1)) for number in range(self.options.clients)]
         clients = [SigningKey.generate(self.options.client_alg, f"{name}-1") for name in names]
-        foreign = SigningKey.generate(Algorithm.ES256, "partner-1")
+        foreign = SigningKey.generate(Algorithm.ES256)
         authority = self_signed("lab authority", authority=True)
         devices = {
             DEVICE_CLIENT_ID.replace(NUMBER, str(number + 1)): issued("device", authority) for number in range(_DEVICES)
@@ -142,6 +147,7 @@ class Lab:
             "edge.pem": issued("127.0.0.1", authority).pem,
             "client-secret": secret.encode(),
             **{name: secrets.token_urlsafe(24).encode() for name in ("admin-token", "control-token", "edge-secret")},
+            **self._annex.secrets(),
         }
         for name, content in contents.items():
             path = keys / name
@@ -157,17 +163,21 @@ class Lab:
                 ClientSettings(name, {}, "", (SCOPE,), certificate=certificate_thumbprint(device.der))
                 for name, device in devices.items()
             ),
+            *self._annex.clients(contents),
         ]
         self._say("starting issuer, verifiers and fault agent")
-        self._supervisor.start(self._issuer(known, foreign), self._agent())
-        self._supervisor.start(*(self._verifier(name) for name in _MIN_LIFETIMES))
+        self._supervisor.start(*self._issuers(known, foreign), self._agent())
+        self._supervisor.start(
+            *(self._verifier(name) for name in _MIN_LIFETIMES),
+            *self._annex.guards(self._verifier_settings("verifier-a")),
+        )
         if self.options.watch:
             self._say("starting Prometheus and Alertmanager")
             self._stack.write(objectives(), self._scrapes(), ENVIRONMENT)
             self._stack.start(self._supervisor)
         self._write_target(signer, foreign)
 
-    def _issuer(self, clients: Sequence[ClientSettings], foreign: SigningKey) -> Spec:
+    def _issuers(self, clients: Sequence[ClientSettings], foreign: SigningKey) -> list[Spec]:
         profile = self.options.profile
         settings = IssuerSettings(
             url=self._url("issuer"),
@@ -184,34 +194,30 @@ class Lab:
             foreign_issuer=FOREIGN_ISSUER,
             foreign_jwks=jwks([foreign]),
             nonces=True,
-            **self._endpoints,
+            token_endpoint=self._proxied("token"),
+            introspection_endpoint=self._proxied("introspection"),
             mtls_url=self._url("issuer-mtls"),
             edge_secret_file=self._edge_secret,
         )
-        return self._service("issuer", "issuer", settings, f"{self._url('issuer')}/jwks")
+        own = self._site.service("issuer", "issuer", self._annex.brokered(settings), "/jwks")
+        return [*self._annex.issuers(settings, foreign), own]
 
-    @property
-    def _endpoints(self) -> dict[str, str]:
-        if not self.options.profile.proxied:
-            return {}
-        names = {"token_endpoint": "token", "introspection_endpoint": "introspection"}
-        return {endpoint: self._url(name) + _PROXIED[name] for endpoint, name in names.items()}
+    def _proxied(self, name: str) -> str:
+        """The URL of an endpoint by way of the fault proxy; empty where clients go straight to it."""
+        return self._url(name) + _PROXIED[name] if self.options.profile.proxied else ""
 
-    def _verifier(self, name: str) -> Spec:
+    def _verifier_settings(self, name: str) -> VerifierSettings:
         profile = self.options.profile
-        settings = VerifierSettings(
+        return VerifierSettings(
             name=name,
             port=self._ports[name],
             issuer=self._url("issuer"),
-            jwks_uri=f"{self._url('jwks')}/jwks",
+            keys=self._annex.key_source(name, min_lifetime=_MIN_LIFETIMES[name]),
             audience=AUDIENCE,
             scope=SCOPE,
             route=ROUTE,
             clients=(CLIENT_ID, PARTNER_CLIENT_ID),  # that metrics name: of thousands of clients none
             algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
-            min_lifetime=_MIN_LIFETIMES[name],
-            stale_limit=profile.stale_limit,
-            retry_most=profile.retry_most,
             leeway=profile.leeway,
             offset_window=profile.offset_window,
             decisions=self.options.decisions,
@@ -223,19 +229,11 @@ class Lab:
             edge_secret_file=self._edge_secret,
             role=ROLE,
         )
+
+    def _verifier(self, name: str) -> Spec:
         moved = name == MOVABLE and find_libfaketime() is not None
         clock = movable_clock(self._clock_file) if moved else {}
-        return self._service(name, "verifier", settings, f"{self._url(name)}/healthz", clock)
-
-    def _service(self, name: str, module: str, settings: object, ready: str, env: dict[str, str] | None = None) -> Spec:
-        path = self.folder / f"{name}.json"
-        write_settings(path, settings)
-        return Spec(
-            name,
-            [*_PYTHON, "jwtdrill.lab.serve", module, str(self._ports[name])],
-            ready=ready,
-            env={SETTINGS_VARIABLE: str(path), **(env or {})},
-        )
+        return self._site.service(name, "verifier", self._verifier_settings(name), env=clock)
 
     def _agent(self) -> Spec:
         keys = self.folder / "keys"
@@ -270,7 +268,7 @@ class Lab:
         write_settings(path, settings)
         return Spec(
             "fault-agent",
-            [*_PYTHON, "jwtdrill.faults.agent", str(path)],
+            [*PYTHON, "jwtdrill.faults.agent", str(path)],
             ready=f"{self._url('control')}/metrics",
         )
 
@@ -284,16 +282,12 @@ class Lab:
 
     def _scrapes(self) -> list[Scrape]:
         ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
-        return [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
+        own = [Scrape(job, f"127.0.0.1:{self._ports[port]}") for job, port in ports.items()]
+        return [*own, *self._annex.scrapes()]
 
-    def _resource(self, name: str) -> dict[str, object]:
-        return {
-            "name": name,
-            "url": self._url(name) + ROUTE,
-            "audience": AUDIENCE,
-            "scope": SCOPE,
-            "leeway": self.options.profile.leeway,
-        }
+    def _resource(self, name: str, url: str) -> dict[str, object]:
+        leeway = self.options.profile.leeway
+        return {"name": name, "url": url + ROUTE, "audience": AUDIENCE, "scope": SCOPE, "leeway": leeway}
 
     def _write_target(self, signer: SigningKey, foreign: SigningKey) -> None:
         own = {
@@ -324,11 +318,12 @@ class Lab:
                     "scope": SCOPE,
                     "count": _DEVICES,
                 },
+                *self._annex.issuer_clients(),
             ],
             "tls": {"ca": "file:keys/authority.pem"},
             "foreign": [
                 {
-                    "issuer": FOREIGN_ISSUER,
+                    "issuer": self._annex.foreign_issuer or FOREIGN_ISSUER,
                     "key": "file:keys/foreign.pem",
                     "kid": foreign.kid,
                     "alg": foreign.alg.value,
@@ -338,14 +333,20 @@ class Lab:
             "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
             "resource": [
                 *(
-                    {**self._resource(name), "dpop": True, "metrics": f"{self._url(name)}/metrics"}
+                    {**self._resource(name, self._url(name)), "dpop": True, "metrics": f"{self._url(name)}/metrics"}
                     for name in _MIN_LIFETIMES
                 ),
-                {**self._resource("verifier-a-mtls"), "mtls": True},
+                {**self._resource("verifier-a-mtls", self._url("verifier-a-mtls")), "mtls": True},
                 *(
-                    {**self._resource(name), "name": f"{name}{route}", "url": self._url(name) + route, "one_time": True}
+                    {
+                        **self._resource(name, self._url(name)),
+                        "name": f"{name}{route}",
+                        "url": self._url(name) + route,
+                        "one_time": True,
+                    }
                     for name, route in ONE_TIME.items()
                 ),
+                *self._annex.resources(self._resource),
             ],
             "limits": {"rate": 10000, "tokens": 1000000},
             "break": {

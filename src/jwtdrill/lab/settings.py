@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from jwtdrill.verify import ForwardedCertificates
+from jwtdrill.catalog.exposition import Instruments
+from jwtdrill.verify import CachePolicy, ForwardedCertificates, JwksCache
 
 T = TypeVar("T")
 SETTINGS_VARIABLE = "JWTDRILL_SETTINGS"
@@ -15,7 +16,10 @@ SETTINGS_VARIABLE = "JWTDRILL_SETTINGS"
 
 @dataclass(frozen=True)
 class Profile:
-    """Times of the lab in seconds: of its tokens, caches and metrics."""
+    """Times of the lab in seconds: of its tokens, caches and metrics.
+
+    decision_ttl: for which gateway and authorizer go by a decision; idle: after which the authorizer's function ends.
+    """
 
     name: str
     token_lifetime: int
@@ -24,12 +28,14 @@ class Profile:
     leeway: float
     retry_most: float
     offset_window: float
+    decision_ttl: float
+    idle: float
     proxied: bool  # whether clients reach the token and introspection endpoints by way of the fault proxy
 
 
 # Short enough that a fault of half a minute is felt.
-DRILL = Profile("drill", 60, 5, 15, 2, 1, 10, proxied=True)
-NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60, proxied=False)
+DRILL = Profile("drill", 60, 5, 15, 2, 1, 10, 5, 10, proxied=True)
+NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60, 300, 600, proxied=False)
 PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 
 
@@ -48,13 +54,37 @@ class ClientSettings:
 
 
 @dataclass(frozen=True)
+class KeySource:
+    """Where a key set is fetched, by whom, and how it is cached (see CachePolicy). Times in seconds."""
+
+    jwks_uri: str
+    user_agent: str
+    min_lifetime: float
+    stale_limit: float
+    retry_most: float
+    allowance: int = 4
+
+    def cache(self, issuer: str, instruments: Instruments) -> JwksCache:
+        """The cache of that issuer's keys."""
+        policy = CachePolicy(
+            min_lifetime=self.min_lifetime,
+            stale_limit=self.stale_limit,
+            retry_first=min(1.0, self.retry_most),
+            retry_most=self.retry_most,
+            allowance=self.allowance,
+        )
+        return JwksCache(self.jwks_uri, issuer, policy=policy, instruments=instruments, user_agent=self.user_agent)
+
+
+@dataclass(frozen=True)
 class IssuerSettings:
     """`key_file`: the first signing key; `admin_token_file`: what the admin interface asks for.
 
-    token_padding: characters of a claim that says nothing, for tokens as large as some in the field. foreign_issuer and
-    foreign_jwks: one whose tokens are exchanged. nonces: whether a proof must carry a nonce of this server.
-    token_endpoint, introspection_endpoint: where clients reach them, if not at its own URL.
-    mtls_url: where clients with a certificate come in; edge_secret_file: by which the edge there is known.
+    token_padding: characters of a claim that says nothing, for tokens as large as some in the field. foreign_issuer:
+    one whose tokens are exchanged, by the keys of foreign_jwks, or of foreign_keys where they are fetched. nonces:
+    whether a proof must carry a nonce of this server. token_endpoint, introspection_endpoint: where clients reach
+    them, if not at its own URL. mtls_url: where clients with a certificate come in; edge_secret_file: by which the
+    edge there is known.
     """
 
     url: str
@@ -70,6 +100,7 @@ class IssuerSettings:
     clients: tuple[ClientSettings, ...]
     foreign_issuer: str = ""
     foreign_jwks: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    foreign_keys: KeySource | None = None
     nonces: bool = False
     token_endpoint: str = ""
     introspection_endpoint: str = ""
@@ -79,11 +110,12 @@ class IssuerSettings:
 
 @dataclass(frozen=True)
 class VerifierSettings:
-    """`jwks_uri`: by way of the fault agent; `min_lifetime`: of its cache, in which verifiers differ.
+    """`keys`: by way of the fault agent; in how they are cached verifiers differ.
 
-    decisions: accepted tokens that it remembers. revocations: URL of the list of revoked tokens and keys, fetched every
-    second. one_time_route: where a token is good once only. most_scope: that a token should carry.
-    trusted_proxies: whose word on a client's address is believed.
+    decisions: accepted tokens that it remembers, for decision_lifetime seconds at most, or until they expire.
+    revocations: URL of the list of revoked tokens and keys, fetched every second. upstream: of the service that it
+    stands before; it is the service itself without. one_time_route: where a token is good once only. most_scope: that
+    a token should carry. trusted_proxies: whose word on a client's address is believed.
     nonces: whether a proof must carry a nonce of this server. edge_secret_file: by which the edge is known that tells
     of clients' certificates. role: that the security token service beside the resource gives credentials of.
     """
@@ -91,18 +123,17 @@ class VerifierSettings:
     name: str
     port: int
     issuer: str
-    jwks_uri: str
+    keys: KeySource
     audience: str
     scope: str
     route: str
     clients: tuple[str, ...]
     algorithms: tuple[str, ...]
-    min_lifetime: float
-    stale_limit: float
-    retry_most: float
     leeway: float
     offset_window: float
     decisions: int
+    decision_lifetime: float | None = None
+    upstream: str = ""
     revocations: str = ""
     one_time_route: str = ""
     most_scope: tuple[str, ...] | None = None
@@ -110,6 +141,33 @@ class VerifierSettings:
     nonces: bool = False
     edge_secret_file: str = ""
     role: str = ""
+
+
+@dataclass(frozen=True)
+class AuthorizerSettings:
+    """`guard`: how its function verifies. ttl: seconds that what it decided stands; idle: seconds without a call after
+    which the function is started anew, which takes start_seconds.
+    """
+
+    guard: VerifierSettings
+    ttl: float
+    idle: float
+    start_seconds: float = 0.15
+
+
+@dataclass(frozen=True)
+class IntrospectionSettings:
+    """`guard`: what is protected and what its tokens must be; each is asked of introspection_uri as that client.
+
+    timeout: seconds for an answer.
+    """
+
+    guard: VerifierSettings
+    introspection_uri: str
+    client_id: str
+    secret_file: str
+    user_agent: str
+    timeout: float = 2.0
 
 
 def write_settings(path: Path, settings: object) -> None:

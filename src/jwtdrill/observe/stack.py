@@ -26,10 +26,11 @@ _NAMES = ("alertmanager", "prometheus")
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What Prometheus reads: job name and `host:port`."""
+    """What Prometheus reads: job name, `host:port` and path."""
 
     job: str
     address: str
+    path: str = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,14 @@ class Stack:
             "rule_files": [str(self.folder / "rules.yml")],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{self.alertmanager_port}"]}]}]},
             "scrape_configs": [
-                *({"job_name": s.job, "static_configs": [{"targets": [s.address], "labels": labels}]} for s in scrapes),
+                *(
+                    {
+                        "job_name": s.job,
+                        "metrics_path": s.path,
+                        "static_configs": [{"targets": [s.address], "labels": labels}],
+                    }
+                    for s in scrapes
+                ),
                 {
                     "job_name": "jwtdrill",
                     "file_sd_configs": [{"files": [str(self.file_sd / "*.yml")]}],

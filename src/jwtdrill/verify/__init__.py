@@ -11,7 +11,7 @@ from jwtdrill.verify.certificate import ForwardedCertificates
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.fetch import FetchLimits
 from jwtdrill.verify.leaks import LeakWatch
-from jwtdrill.verify.middleware import BearerMiddleware
+from jwtdrill.verify.middleware import BearerMiddleware, TokenVerifier
 from jwtdrill.verify.proof import Nonces, ProofChecker
 from jwtdrill.verify.replay import ReplayMemory, ReplayStore
 from jwtdrill.verify.verifier import Claims, Verifier, VerifierPolicy
@@ -29,6 +29,7 @@ __all__ = [
     "ProofChecker",
     "ReplayMemory",
     "ReplayStore",
+    "TokenVerifier",
     "VerificationError",
     "Verifier",
     "VerifierPolicy",

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import MOST_KIDS, UNKNOWN, Instruments
-from jwtdrill.verify.fetch import Fetched, FetchError, FetchLimits, fetch_keyset
+from jwtdrill.verify.fetch import USER_AGENT, Fetched, FetchError, FetchLimits, fetch_keyset
 from jwtdrill.verify.keyset import TrustedKey, select
 
 
@@ -94,6 +94,7 @@ class JwksCache:
 
     Use from any number of threads, or from asyncio through `Verifier.averify`; a forked process goes on with the
     keys on hand and a thread of its own. Close it, or use it in a `with` statement; its thread is a daemon.
+    user_agent: by which the endpoint knows who fetches (RFC 9110 section 10.1.5).
     `fetch` and `clock` (monotonic seconds) are for tests.
     """
 
@@ -105,6 +106,7 @@ class JwksCache:
         policy: CachePolicy | None = None,
         instruments: Instruments | None = None,
         tls: ssl.SSLContext | None = None,
+        user_agent: str = USER_AGENT,
         fetch: FetchFunction | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +114,7 @@ class JwksCache:
         self.issuer = issuer
         self.policy = policy or CachePolicy()
         self._tls = tls or ssl.create_default_context()
+        self._user_agent = user_agent
         self._fetch = fetch or self._fetch_http
         self._clock = clock
         self._snapshot = _EMPTY
@@ -242,7 +245,7 @@ class JwksCache:
             self._report.success(self._clock() - started, fetched, lifetime)
 
     def _fetch_http(self) -> Fetched:
-        return fetch_keyset(self.url, self.policy.limits, self._tls)
+        return fetch_keyset(self.url, self.policy.limits, self._tls, self._user_agent)
 
 
 def _running() -> Future[None]:

@@ -6,6 +6,7 @@ have changed since: the clock, the key on hand, revocation. In any doubt it is n
 
 import copy
 import hashlib
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from jwtdrill.verify.keyset import TrustedKey
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An accepted token's claims, its header's kid and alg, the key that fitted, and its times in Unix seconds."""
+    """An accepted token's claims, its header's kid and alg, the key that fitted, and the times between
+    which it stands in Unix seconds."""
 
     plain: Mapping[str, Any]
     nested: Mapping[str, Any]
@@ -27,8 +29,20 @@ class Decision:
     not_before: float
 
     @classmethod
-    def of(cls, claims: Mapping[str, Any], *, kid: str | None, alg: str, key: TrustedKey, leeway: float) -> "Decision":
-        """The decision on verified claims. Claims that a caller could change are kept apart, and copied at each use."""
+    def of(
+        cls,
+        claims: Mapping[str, Any],
+        *,
+        kid: str | None,
+        alg: str,
+        key: TrustedKey,
+        leeway: float,
+        until: float = math.inf,
+    ) -> "Decision":
+        """The decision on verified claims, which stands until their exp or `until`, whichever comes first.
+
+        Claims that a caller could change are kept apart, and copied at each use.
+        """
         nested = {name: value for name, value in claims.items() if isinstance(value, dict | list)}
         begins = [float(claims[name]) for name in ("nbf", "iat") if name in claims]
         return cls(
@@ -37,12 +51,12 @@ class Decision:
             kid=kid,
             alg=alg,
             fingerprint=key.fingerprint,
-            expires=float(claims["exp"]) + leeway,
+            expires=min(float(claims["exp"]) + leeway, until),
             not_before=max(begins, default=0.0) - leeway,
         )
 
     def in_time(self, now: float) -> bool:
-        """Whether the token's time has begun and is not over."""
+        """Whether the token's time has begun, and neither it nor the decision's is over."""
         return self.not_before <= now < self.expires
 
     def claims(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import httpx
 
 from jwtdrill.verify.keyset import KeySetError, TrustedKey, parse_keyset
 
+USER_AGENT = "jwtdrill"
 _REDIRECTS = 3
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _LONGEST_AGE = 2.0**31  # RFC 9111 section 1.2.2
@@ -40,7 +41,7 @@ class FetchError(Exception):
     """The key set could not be had; the message says why in a few words."""
 
 
-def fetch_keyset(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:
+def fetch_keyset(url: str, limits: FetchLimits, tls: ssl.SSLContext, user_agent: str = USER_AGENT) -> Fetched:
     """Fetch the key set at `url`. Raises FetchError for whatever is not a good set within the limits.
 
     Runs an event loop of its own, since only there a time limit holds for the whole exchange, whatever trickles. Not
@@ -48,18 +49,18 @@ def fetch_keyset(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:
     """
     loop = asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_fetch(url, limits, tls))
+        return loop.run_until_complete(_fetch(url, limits, tls, user_agent))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-async def _fetch(url: str, limits: FetchLimits, tls: ssl.SSLContext) -> Fetched:
+async def _fetch(url: str, limits: FetchLimits, tls: ssl.SSLContext, user_agent: str) -> Fetched:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": user_agent}
     try:
         async with asyncio.timeout(limits.timeout), httpx.AsyncClient(verify=tls, timeout=None) as client:  # noqa: S113
             current = httpx.URL(url)
             for _ in range(_REDIRECTS + 1):
-                headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
                 async with client.stream("GET", current, headers=headers) as response:
                     if response.next_request is None:
                         return await _read(response, limits)

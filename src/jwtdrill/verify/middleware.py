@@ -4,7 +4,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import UNKNOWN, Instruments
@@ -13,7 +13,7 @@ from jwtdrill.verify.certificate import CertificateError, ForwardedCertificates,
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.leaks import LeakWatch
 from jwtdrill.verify.proof import NonceWantedError, ProofChecker
-from jwtdrill.verify.verifier import Claims, Verifier
+from jwtdrill.verify.verifier import Check, Claims
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,6 +22,16 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STATUS = {Reason.KEY_UNAVAILABLE: 503, Reason.REPLAY_UNKNOWN: 503, Reason.INSUFFICIENT_SCOPE: 403}
+
+
+class TokenVerifier(Protocol):
+    """What decides on tokens: a Verifier, or something before one or in its place."""
+
+    async def averify(self, token: str, *, once: bool = False, check: Check | None = None) -> Claims:
+        """The claims of a good token. Raises VerificationError.
+
+        once: it is good here once only. check: what else must be so for this request; raises VerificationError.
+        """
 
 
 class BearerMiddleware:
@@ -37,7 +47,7 @@ class BearerMiddleware:
     def __init__(
         self,
         app: Application,
-        verifier: Verifier,
+        verifier: TokenVerifier,
         *,
         routes: dict[str, str],
         one_time: Iterable[str] = (),

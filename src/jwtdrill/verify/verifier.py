@@ -71,6 +71,7 @@ class Verifier:
     """Accepts or refuses tokens of one issuer for one audience, from any thread or from asyncio.
 
     decisions: how many accepted tokens to remember, so that their next use costs no signature; none by default.
+    decision_lifetime: seconds for which one is remembered at most.
     revoked: asked with the claims of every token that is otherwise good, remembered or not, whether it is revoked.
     revoked_keys: asked with the kid of its key, whether that is revoked; such a token is refused, or where
     refuse_revoked_keys is False let in and counted. replays: where uses of tokens that are good once are remembered,
@@ -86,6 +87,7 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         offset_window: float = 60.0,
         decisions: int = 0,
+        decision_lifetime: float = math.inf,
         revoked: Callable[[Claims], bool] | None = None,
         revoked_keys: Callable[[str], bool] | None = None,
         refuse_revoked_keys: bool = True,
@@ -98,6 +100,7 @@ class Verifier:
         self._cache = cache
         self._clock = clock
         self._decisions = DecisionCache(decisions) if decisions else None
+        self._decision_lifetime = decision_lifetime
         self._revoked = revoked
         self._revoked_keys = revoked_keys
         self._refuse_revoked_keys = refuse_revoked_keys
@@ -234,7 +237,8 @@ class Verifier:
         if self._asks_revocation and self._is_revoked(claims, key):
             raise VerificationError(Reason.REVOKED, "it was revoked, or its key was")
         if self._decisions is not None:
-            decision = Decision.of(claims, kid=kid, alg=alg, key=key, leeway=self.policy.leeway)
+            until = self._clock() + self._decision_lifetime
+            decision = Decision.of(claims, kid=kid, alg=alg, key=key, leeway=self.policy.leeway, until=until)
             self._decisions.keep(token, decision)
         return claims
 

@@ -16,9 +16,10 @@ _KEPT = (b"content-type", b"cache-control")
 
 @dataclass
 class Stale(HttpFault):
-    """`path`: of the document that is frozen, the route's own by default. `says_age`: whether it tells how old it is, as
-    a cache must (RFC 9111 section 5.1); else it is like a replica left behind, which no verifier can tell from a
-    good one.
+    """`path`: of the document that is frozen, the route's own by default.
+
+    says_age: whether it tells how old it is, as a cache must (RFC 9111 section 5.1); else it is like a replica left
+    behind, which no verifier can tell from a good one.
     """
 
     path: str | None = None
