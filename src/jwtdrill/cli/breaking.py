@@ -1,5 +1,6 @@
-"""Commands under Break: game days."""
+"""Commands under Break: game days, the fault proxy, and the way to end everything at once."""
 
+import re
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,6 +94,82 @@ def gameday(
         )
     say(f"report: {folder / 'report.html'}")
     return day.outcome.exit_code
+
+
+@app.command(rich_help_panel=BREAK)
+@command
+def stop(target: Annotated[str, typer.Argument(help="Target file; the running lab by default.")] = "lab") -> None:
+    """End every fault at a target now, and let none begin until `jwtdrill resume`."""
+    from jwtdrill.drill.holding import stop_all
+    from jwtdrill.target.load import load_target
+
+    ended = stop_all(load_target(target))
+    say(f"stopped: {', '.join(ended) or 'nothing was in force'}; no fault begins before `jwtdrill resume {target}`")
+
+
+@app.command(rich_help_panel=BREAK)
+@command
+def resume(target: Annotated[str, typer.Argument(help="Target file; the running lab by default.")] = "lab") -> None:
+    """Let faults begin again at a target where they were stopped."""
+    from jwtdrill.drill.holding import resume_all
+    from jwtdrill.target.load import load_target
+
+    resume_all(load_target(target))
+    say("resumed: faults may begin again")
+
+
+@app.command(rich_help_panel=BREAK)
+@command
+def proxy(
+    upstream: Annotated[str, typer.Option(help="URL of your issuer.")],
+    listen: Annotated[str, typer.Option(help="Address and port for verifiers.")] = "127.0.0.1:18473",
+    cert: Annotated[Path | None, typer.Option(help="PEM file of certificate and key: with it https is spoken.")] = None,
+    authority: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the authority that issued it, with its key, to issue one that has expired."),
+    ] = None,
+    public: Annotated[str, typer.Option(help="URL by which verifiers know the proxy, if not by its address.")] = "",
+    ca: Annotated[Path | None, typer.Option(help="CA that vouches for your issuer, if the system's do not.")] = None,
+    route: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH of an endpoint that the metadata does not name.")
+    ] = None,
+    control: Annotated[str, typer.Option(help="Address and port for drills.")] = "127.0.0.1:18474",
+    control_token: Annotated[
+        Path, typer.Option(help="File with what drills must show; made if it is not there.")
+    ] = Path("jwtdrill-proxy.token"),
+) -> None:
+    """Stand between verifiers and an issuer, pass everything through, and break it when a drill says so."""
+    from jwtdrill.faults.standing import Address, ProxyOptions, stand
+    from jwtdrill.target.model import check_url
+
+    for name, url in (("--upstream", upstream), ("--public", public)):
+        try:
+            if url:
+                check_url(url)
+        except ValueError as error:
+            raise BadInputError(f"{name} {error}") from None
+    options = ProxyOptions(
+        upstream=upstream.rstrip("/"),
+        listen=Address.parse(listen, "--listen"),
+        control=Address.parse(control, "--control"),
+        token_file=control_token,
+        certificate=cert,
+        authority=authority,
+        public=public,
+        ca=ca,
+        routes=_routes(route or []),
+    )
+    stand(options, say)
+
+
+def _routes(given: list[str]) -> dict[str, str]:
+    found = {}
+    for one in given:
+        name, separator, path = one.partition("=")
+        if not separator or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not path.startswith("/"):
+            raise BadInputError(f"--route {one!r}: give a name and a path, such as userinfo=/oauth2/userinfo")
+        found[name] = path
+    return found
 
 
 def _seconds(value: float | None) -> str:

@@ -49,6 +49,26 @@ class Holding:
         self.close()
 
 
+def stop_all(target: Target) -> list[str]:
+    """End every fault at the target, and let none begin; returns the names of those that were in force."""
+    client = FaultClient.of(target)
+    try:
+        ended = [lease["fault"] for lease in client.active()]
+        client.stop()
+    finally:
+        client.close()
+    return ended
+
+
+def resume_all(target: Target) -> None:
+    """Let faults begin again."""
+    client = FaultClient.of(target)
+    try:
+        client.resume()
+    finally:
+        client.close()
+
+
 def _lock(target: Target) -> int:
     """The lock goes with the process that holds it, however that ends; the file stays, and is empty."""
     name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:16]

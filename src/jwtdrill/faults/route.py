@@ -255,13 +255,8 @@ class Route:
             uri = httpx.URL(document[_REWRITTEN])
         except (ValueError, KeyError, TypeError, httpx.InvalidURL):
             return metadata
-        base = httpx.URL(self.upstream)
-        prefix = base.raw_path.rstrip(b"/")
-        if (uri.scheme, uri.host, uri.port) != (base.scheme, base.host, base.port) or not uri.raw_path.startswith(
-            prefix
-        ):
-            return metadata
-        document[_REWRITTEN] = self._public + uri.raw_path[len(prefix) :].decode("ascii")
+        prefix = httpx.URL(self.upstream).raw_path.rstrip(b"/")
+        document[_REWRITTEN] = self._public + uri.raw_path.removeprefix(prefix).decode("ascii")
         return json.dumps(document).encode()
 
 

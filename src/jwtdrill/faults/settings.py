@@ -38,10 +38,14 @@ class EdgeSettings:
 
 @dataclass(frozen=True)
 class RouteSettings:
-    """A route of the proxy: what lies at or below these paths, or without any all that no other route has."""
+    """A route of the proxy: what lies at or below these paths, or without any all that no other route has.
+
+    upstream: where that lies, if not with the rest.
+    """
 
     name: str
     paths: tuple[str, ...] = ()
+    upstream: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ListenerSettings:
         edge = self.edge.edge() if self.edge is not None else None
         trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
         secret = edge.secret if edge is not None else ""
-        routes = [Route(r.name, self.upstream, r.paths, self.public, secret, trust) for r in self.routes]
+        routes = [Route(r.name, r.upstream or self.upstream, r.paths, self.public, secret, trust) for r in self.routes]
         return Listener(self.port, routes, edge, self.host)
 
 
