@@ -231,13 +231,15 @@ class SkewedClaims(Traffic):
 
     def refused_by(self, place: Resource) -> bool:
         """Whether that resource is to refuse them (RFC 7519 sections 4.1.4 and 4.1.5). Raises BadInputError."""
-        ahead, behind = self.seconds - place.leeway, -self.seconds - LIFETIME - place.leeway
-        if min(abs(ahead), abs(behind)) < _UNSURE:
-            raise BadInputError(
-                f"{self.kind}: {place.label} forgives {place.leeway:g} s, and these tokens last {LIFETIME} s: "
-                f"a shift of {self.seconds:g} s is so near to the bound that clocks and network would decide"
-            )
-        return ahead > 0 or behind > 0
+        ahead, behind = self.seconds, -self.seconds - LIFETIME
+        if max(ahead, behind) > place.leeway + _UNSURE:
+            return True
+        if ahead <= 0 and behind < -_UNSURE:
+            return False
+        raise BadInputError(
+            f"{self.kind}: nobody knows what a shift of {self.seconds:g} s should meet with at {place.label}, which "
+            f"forgives {place.leeway:g} s at most, for these tokens last {LIFETIME} s: choose a clearer one"
+        )
 
 
 KINDS: Mapping[str, type[Traffic]] = {

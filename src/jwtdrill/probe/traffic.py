@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -55,8 +55,12 @@ class Order:
         """The traffic. Raises BadInputError."""
         if self.kind not in KINDS:
             raise BadInputError(f"unknown kind of traffic {self.kind!r}: choose from {', '.join(KINDS)}")
+        kind = KINDS[self.kind]
+        strange = sorted(set(self.params) - {one.name for one in fields(kind)})
+        if strange:
+            raise BadInputError(f"{self.kind} has no parameter {strange[0]!r}")
         try:
-            return TypeAdapter(KINDS[self.kind]).validate_python(self.params)
+            return TypeAdapter(kind).validate_python(self.params)
         except ValidationError as error:
             mistake = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in mistake["loc"])

@@ -4,6 +4,7 @@ The process ends with the agent, by the kernel's death signal, and by itself at 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import subprocess
@@ -77,7 +78,7 @@ class MisuseFault(Traffic):
         self._result = result = self._file(site, ".json")
         process, self._process = self._process, None
         if process is None:
-            _kill_strays(result)
+            await asyncio.to_thread(_kill_strays, result)
         else:
             if process.poll() is not None:
                 _log.warning("%s traffic had ended by itself: %s", self.kind, _last_line(self._file(site, ".log")))
@@ -111,9 +112,10 @@ async def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Ask it to end, and kill it when it does not."""
     process.terminate()
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            while process.poll() is None:  # noqa: ASYNC110 - its end makes no event in this loop
-                await asyncio.sleep(_LOOK)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                while process.poll() is None:  # noqa: ASYNC110 - its end makes no event in this loop
+                    await asyncio.sleep(_LOOK)
     finally:
         if process.poll() is None:
             process.kill()
@@ -122,10 +124,15 @@ async def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 def _kill_strays(result: Path) -> None:
     """Kill whoever still writes that file: only a process of ours names it."""
+    found = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
         if _MODULE in line and any(json.dumps(str(result)) in word for word in line):
+            found.append(process)
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    psutil.wait_procs(found, _STOP_SECONDS)
 
 
 def _last_line(log: Path) -> str:
