@@ -153,8 +153,29 @@ def test_status_names_a_process_that_died(commands: Commands, monkeypatch: pytes
     assert commands.run("jwtdrill", "lab", "up", "--without-alerts").returncode == 0
     state = lab_state()
     assert state is not None
-    serving = [p for p in psutil.Process(state.pid).children() if "verifier" in p.cmdline()]
-    serving[0].kill()
+    serving = [p for p in psutil.Process(state.pid).children() if "issuer" in p.cmdline()]
+    serving[0].kill()  # with its keys: it is not started again
     until(lambda: commands.run("jwtdrill", "lab", "status").returncode == 1, 10)
-    assert "ended by themselves: verifier-" in commands.run("jwtdrill", "lab", "status").stderr
+    assert "ended by themselves: issuer" in commands.run("jwtdrill", "lab", "status").stderr
+    assert commands.run("jwtdrill", "lab", "down").returncode == 0
+
+
+def test_a_verifier_that_dies_is_started_again_a_few_times(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWTDRILL_LAB", str(commands.folder))
+    assert commands.run("jwtdrill", "lab", "up", "--without-alerts").returncode == 0
+    pid_file = commands.folder / "pids/verifier-a.pid"
+
+    def restarts() -> int:
+        state = lab_state()
+        return state.restarts.get("verifier-a", 0) if state is not None else -1
+
+    for count in range(1, 6):
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        until(lambda count=count: restarts() == count, 5)  # type: ignore[misc]
+        assert commands.run("jwtdrill", "lab", "status").returncode == 0
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    until(lambda: commands.run("jwtdrill", "lab", "status").returncode == 1, 10)
+    status = commands.run("jwtdrill", "lab", "status")
+    assert "started again: verifier-a 5 times" in status.stderr
+    assert "ended by themselves: verifier-a" in status.stderr
     assert commands.run("jwtdrill", "lab", "down").returncode == 0

@@ -78,12 +78,15 @@ def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fals
 
     state = lab_state()
     if json:
-        dead = list(state.dead) if state else []
-        as_json({"running": state is not None, "target": state.target if state else None, "dead": dead})
+        dead, restarts = (list(state.dead), state.restarts) if state else ([], {})
+        target = state.target if state else None
+        as_json({"running": state is not None, "target": target, "dead": dead, "restarts": restarts})
     elif state is None:
         say("no lab is running")
     else:
         sys.stdout.write(f"{state.target}\n")
+        if state.restarts:
+            say(f"started again: {', '.join(f'{name} {count} times' for name, count in state.restarts.items())}")
         if state.dead:
             say(f"ended by themselves: {', '.join(state.dead)}: raise the lab anew with `lab down` and `lab up`")
     return 0 if state is not None and not state.dead else 1

@@ -23,7 +23,7 @@ from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.claim import CLAIM
 from jwtdrill.faults.control import application
-from jwtdrill.faults.fault import Fault, Site
+from jwtdrill.faults.fault import Fault, Sending, Site
 from jwtdrill.faults.journal import Journal
 from jwtdrill.faults.lease import Lease, LeaseTable
 from jwtdrill.faults.proxy import Listener
@@ -34,6 +34,7 @@ from jwtdrill.processes.serving import serve
 
 _RETRY_SECONDS = 0.5
 _STEP_SECONDS = 5.0  # that one apply or one undo may take
+_MOST_REMEMBERED = 16  # faults whose tallies can be had
 _log = logging.getLogger("jwtdrill.faults")
 
 
@@ -74,6 +75,7 @@ class Agent:
         self._books = books
         self._leases = LeaseTable(time.monotonic)
         self._changed = asyncio.Event()
+        self._sending: dict[str, Sending] = {}  # by lease, also after its end: its tallies are asked for then
         self.instruments = Instruments()
         self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
         for name, params in books.read_notes():
@@ -136,6 +138,11 @@ class Agent:
         wanted = next((lease for lease in self._leases.active() if lease.id == lease_id), None)
         return wanted is None or await self._finish(wanted, "asked to", by)
 
+    def seen(self, lease_id: str) -> list[dict[str, Any]]:
+        """What came of the requests that this fault sent, if it sends any; also when it has just ended."""
+        sending = self._sending.get(lease_id)
+        return sending.seen() if sending is not None else []
+
     async def end_all(self, why: str = "asked to", by: str | None = None) -> bool:
         """End every fault now; whether all undos worked."""
         return all(await asyncio.gather(*(self._finish(lease, why, by) for lease in self._leases.active())))
@@ -172,6 +179,10 @@ class Agent:
     def _grant(self, fault: Fault, name: str, params: Mapping[str, Any], seconds: float) -> Lease:
         lease = self._leases.grant(name, params, seconds, lambda: fault.undo(self._site), fault.place)
         self._books.write_notes(self._leases.active())
+        if isinstance(fault, Sending):
+            self._sending[lease.id] = fault
+            while len(self._sending) > _MOST_REMEMBERED:
+                del self._sending[next(iter(self._sending))]
         return lease
 
     async def _end_for_sure(self, lease: Lease) -> None:

@@ -15,7 +15,7 @@ from jwtdrill.faults.journal import actor
 from jwtdrill.faults.lease import DEFAULT_LEASE
 from jwtdrill.target.model import Target
 
-_TIMEOUT = 5.0
+_TIMEOUT = 8.0  # an apply or an undo may take five
 
 
 class FaultClient:
@@ -55,9 +55,10 @@ class FaultClient:
         """One heartbeat."""
         self._call("PUT", f"/leases/{lease_id}")
 
-    def end(self, lease_id: str) -> None:
-        """End one fault; no error when it is over already."""
-        self._call("DELETE", f"/leases/{lease_id}")
+    def end(self, lease_id: str) -> list[dict[str, Any]]:
+        """End one fault; no error when it is over already. What came of the requests that it sent, by second."""
+        seen: list[dict[str, Any]] = self._call("DELETE", f"/leases/{lease_id}")["seen"]
+        return seen
 
     def end_all(self) -> None:
         """End every fault."""
@@ -111,13 +112,13 @@ class HeldFault:
         """Whether the lease ended before it was asked to: the agent was gone, or the heartbeat late."""
         return self._refused or (not self._over.is_set() and time.monotonic() - self._renewed >= self._lease)
 
-    def end(self) -> None:
-        """End the fault. Safe to call twice."""
+    def end(self) -> list[dict[str, Any]]:
+        """End the fault. Safe to call twice. What came of the requests that it sent, by second."""
         if self.lost:
             self._refused = True
         self._over.set()
         self._thread.join(_TIMEOUT)
-        self._client.end(self._id)
+        return self._client.end(self._id)
 
     def __enter__(self) -> "HeldFault":
         return self

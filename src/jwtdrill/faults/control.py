@@ -73,7 +73,7 @@ class _Control:
 
     async def list(self, request: Request) -> Response:  # noqa: ARG002
         now = time.monotonic()
-        leases = [_describe(lease, now) for lease in self._agent.active()]
+        leases = [{**_describe(lease, now), "seen": self._agent.seen(lease.id)} for lease in self._agent.active()]
         return JSONResponse({"leases": leases, "stopped": self._agent.stopped})
 
     async def renew(self, request: Request) -> Response:
@@ -82,8 +82,10 @@ class _Control:
         return JSONResponse({})
 
     async def end(self, request: Request) -> Response:
-        ended = await self._agent.end(request.path_params["id"], _actor(request))
-        return JSONResponse({}) if ended else JSONResponse(_UNDO_FAILED, 503)
+        lease_id = request.path_params["id"]
+        if not await self._agent.end(lease_id, _actor(request)):
+            return JSONResponse(_UNDO_FAILED, 503)
+        return JSONResponse({"seen": self._agent.seen(lease_id)})
 
     async def end_all(self, request: Request) -> Response:
         ended = await self._agent.end_all(by=_actor(request))

@@ -8,21 +8,36 @@ undoes what it finds in its notes when it is started again. It raises when it di
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.route import Route
-from jwtdrill.target.model import Times
+from jwtdrill.target.load import load_target
+from jwtdrill.target.model import Target, Times
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A process that somebody keeps running. health: a URL that answers 200 while it is well, where there is one."""
+
+    pid_file: Path
+    health: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that an agent can reach, by name: proxied routes, clock files; and the issuer's admin interface."""
+    """All that an agent can reach, by name: proxied routes, clock files, processes; and the issuer's admin interface.
+
+    target: the file of the system that bad traffic is sent to. folder: for what faults run and note.
+    """
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     clocks: Mapping[str, Path] = field(default_factory=dict)
     issuer: IssuerAdmin | None = None
+    target: Path | None = None
+    folder: Path = Path()
+    processes: Mapping[str, Managed] = field(default_factory=dict)
 
     def route(self, name: str) -> Route:
         """The proxied route of that name. Raises BadInputError."""
@@ -37,6 +52,20 @@ class Site:
                 f"clock {name!r} cannot be moved: this agent can move {', '.join(self.clocks) or 'none'}"
             )
         return self.clocks[name]
+
+    def process(self, name: str) -> Managed:
+        """The process of that name. Raises BadInputError."""
+        if name not in self.processes:
+            raise BadInputError(
+                f"process {name!r} is not ours: this agent may touch {', '.join(self.processes) or 'none'}"
+            )
+        return self.processes[name]
+
+    def require_target(self, fault: str) -> Target:
+        """The target, read anew: its file may be younger than this agent. Raises BadInputError."""
+        if self.target is None:
+            raise BadInputError(f"{fault}: this agent knows no target file: set target_file in its settings")
+        return load_target(str(self.target))
 
     def require_issuer(self, fault: str) -> IssuerAdmin:
         """The issuer's admin interface. Raises BadInputError."""
@@ -65,6 +94,15 @@ class AfterEffect:
         if missing := self.unknown(times):
             raise BadInputError(f"lasts on {self.words}, and nothing says how long: set {missing[0]} under [times]")
         return self.seconds + sum(float(getattr(times, name)) for name in self.times)
+
+
+@runtime_checkable
+class Sending(Protocol):
+    """A fault that sends requests itself, and knows what came of them."""
+
+    def seen(self) -> list[dict[str, Any]]:
+        """Tallies by second so far: time (Unix), flow, case, resource, expected, verdict, count."""
+        ...
 
 
 class Fault(Protocol):

@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.claim import CLAIM, Claim
 from jwtdrill.faults.clock.skew import Skew
+from jwtdrill.faults.clock.skewed_claims import SkewedClaims
+from jwtdrill.faults.cpu.starved import Starved
 from jwtdrill.faults.fault import Fault
 from jwtdrill.faults.http.base import HttpFault
 from jwtdrill.faults.http.cache_headers import CacheHeaders
@@ -37,6 +39,15 @@ from jwtdrill.faults.http.status import Status
 from jwtdrill.faults.http.truncated import Truncated
 from jwtdrill.faults.http.wrong_key import WrongKey
 from jwtdrill.faults.keys.rotate_without_overlap import RotateWithoutOverlap
+from jwtdrill.faults.load.thundering_herd import ThunderingHerd
+from jwtdrill.faults.misuse.expired import Expired
+from jwtdrill.faults.misuse.forged import Forged
+from jwtdrill.faults.misuse.over_scoped import OverScoped
+from jwtdrill.faults.misuse.refresh_reuse import RefreshReuse
+from jwtdrill.faults.misuse.replay import Replay
+from jwtdrill.faults.misuse.spray import Spray
+from jwtdrill.faults.misuse.unknown_kid import UnknownKid
+from jwtdrill.faults.misuse.wrong_audience import WrongAudience
 
 HTTP_FAULTS: Mapping[str, type[HttpFault]] = {
     "cache_headers": CacheHeaders,
@@ -64,7 +75,18 @@ HTTP_FAULTS: Mapping[str, type[HttpFault]] = {
 }
 FAULTS: Mapping[str, type[Fault]] = {
     "clock.skew": Skew,
+    "clock.skewed_claims": SkewedClaims,
+    "cpu.starved": Starved,
     "keys.rotate_without_overlap": RotateWithoutOverlap,
+    "load.thundering_herd": ThunderingHerd,
+    "misuse.expired": Expired,
+    "misuse.forged": Forged,
+    "misuse.over_scoped": OverScoped,
+    "misuse.refresh_reuse": RefreshReuse,
+    "misuse.replay": Replay,
+    "misuse.spray": Spray,
+    "misuse.unknown_kid": UnknownKid,
+    "misuse.wrong_audience": WrongAudience,
 }
 _PLACES = frozenset(name.partition(".")[0] for name in FAULTS)
 

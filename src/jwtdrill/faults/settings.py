@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jwtdrill.faults.fault import Site
+from jwtdrill.faults.fault import Managed, Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 from jwtdrill.faults.proxy import Listener
 from jwtdrill.faults.route import Edge, Route
@@ -74,11 +74,20 @@ class ListenerSettings:
 
 
 @dataclass(frozen=True)
+class ProcessSettings:
+    """A process that may be starved or restarted. health: a URL that answers 200 while it is well, if there is one."""
+
+    pid_file: str
+    health: str = ""
+
+
+@dataclass(frozen=True)
 class AgentSettings:
     """All of an agent. Tokens are in files of their own.
 
     target: what the journal calls the system that is broken here. notes_file: where it notes what is in force, to undo
-    it when it is started again after being killed.
+    it when it is started again after being killed; what it runs lies beside it. target_file: of the system that bad
+    traffic is sent to; it need not be there before such a fault begins.
     """
 
     control_port: int
@@ -91,6 +100,8 @@ class AgentSettings:
     clocks: dict[str, str] = field(default_factory=dict)
     issuer_url: str | None = None
     issuer_token_file: str | None = None
+    target_file: str = ""
+    processes: dict[str, ProcessSettings] = field(default_factory=dict)
 
 
 def site_of(settings: AgentSettings, listeners: tuple[Listener, ...]) -> Site:
@@ -100,4 +111,11 @@ def site_of(settings: AgentSettings, listeners: tuple[Listener, ...]) -> Site:
     issuer = None
     if settings.issuer_url and settings.issuer_token_file:
         issuer = IssuerAdmin(settings.issuer_url, Path(settings.issuer_token_file).read_text().strip())
-    return Site(routes, clocks, issuer)
+    return Site(
+        routes,
+        clocks,
+        issuer,
+        target=Path(settings.target_file) if settings.target_file else None,
+        folder=Path(settings.notes_file).parent,
+        processes={name: Managed(Path(one.pid_file), one.health) for name, one in settings.processes.items()},
+    )

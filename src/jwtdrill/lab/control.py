@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.lab.daemon import RENEW_WATCH, DaemonOptions, LabState, state_file
 from jwtdrill.lab.lab import LabOptions
-from jwtdrill.processes.supervisor import same_process
+from jwtdrill.processes.pidfiles import same_process
 from jwtdrill.target.load import lab_folder, require_own_folder
 
 _DOWN_SECONDS = 20.0

@@ -11,7 +11,7 @@ import selectors
 import signal
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -22,7 +22,7 @@ from jwtdrill.errors import JwtdrillError
 from jwtdrill.lab.lab import Lab, LabOptions
 
 RENEW_WATCH = "renew-watch"
-_CHECK_SECONDS = 1.0
+_CHECK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class LabState:
     pid: int
     started: float
     target: str
-    dead: tuple[str, ...] = ()  # processes that ended by themselves
+    dead: tuple[str, ...] = ()  # processes that ended by themselves and stay so
+    restarts: dict[str, int] = field(default_factory=dict)  # how often those were started again that come back
 
 
 def state_file(folder: Path) -> Path:
@@ -84,13 +85,15 @@ def _hold(lab: Lab, *, tied: bool) -> None:
         while True:
             if waiting.select(_CHECK_SECONDS) and not _obey(lab):
                 return
-            if lab.dead() != dead:
+            revived = lab.revive()  # here, in the main thread: the kernel ends them with the thread that starts them
+            if revived or lab.dead() != dead:
                 dead = lab.dead()
                 _write_state(lab)
 
 
 def _write_state(lab: Lab) -> None:
-    state = LabState(os.getpid(), psutil.Process().create_time(), str(lab.target), tuple(lab.dead()))
+    dead = tuple(lab.dead())
+    state = LabState(os.getpid(), psutil.Process().create_time(), str(lab.target), dead, lab.restarts())
     path = state_file(lab.folder)
     fresh = path.with_suffix(".new")
     fresh.write_bytes(TypeAdapter(LabState).dump_json(state))

@@ -11,7 +11,7 @@ import tomlkit
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.journal import default_journal
-from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, RouteSettings
+from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, ProcessSettings, RouteSettings
 from jwtdrill.lab.annex import Annex, places_of
 from jwtdrill.lab.grants import OFFLINE
 from jwtdrill.lab.parts import Part
@@ -115,8 +115,16 @@ class Lab:
             self._stack.start(self._supervisor)
 
     def dead(self) -> list[str]:
-        """Names of processes that ended by themselves."""
+        """Names of processes that ended by themselves and are not started again."""
         return self._supervisor.dead()
+
+    def revive(self) -> list[str]:
+        """Start verifiers and fault agent again where they ended; returns which. From the main thread."""
+        return self._supervisor.revive()
+
+    def restarts(self) -> dict[str, int]:
+        """How often each was started again."""
+        return self._supervisor.restarts
 
     def _url(self, name: str) -> str:
         return f"{'https' if name in _EDGES else 'http'}://127.0.0.1:{self._ports[name]}"
@@ -263,6 +271,11 @@ class Lab:
             clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
             issuer_url=issuer,
             issuer_token_file=str(self.folder / "keys/admin-token"),
+            target_file=str(self.target),
+            processes={
+                name: ProcessSettings(str(self._supervisor.pid_file(name)), f"{self._url(name)}/healthz")
+                for name in _MIN_LIFETIMES
+            },
         )
         path = self.folder / "agent.json"
         write_settings(path, settings)
@@ -270,6 +283,7 @@ class Lab:
             "fault-agent",
             [*PYTHON, "jwtdrill.faults.agent", str(path)],
             ready=f"{self._url('control')}/metrics",
+            restart=True,
         )
 
     @property

@@ -41,4 +41,5 @@ class Site:
             write_settings(path, settings)
             given[SETTINGS_VARIABLE] = str(path)
         argv = [*PYTHON, "jwtdrill.lab.serve", module, str(self.ports[name])]
-        return Spec(name, argv, ready=self.url(name) + ready, env=given)
+        restart = module != "issuer"  # it holds its keys in memory: another would be another issuer
+        return Spec(name, argv, ready=self.url(name) + ready, env=given, restart=restart)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from jwtdrill.catalog.metrics import ENVIRONMENT
 from jwtdrill.catalog.objectives import Objective
@@ -18,6 +17,7 @@ from jwtdrill.observe.routes import Receivers, alertmanager_config
 from jwtdrill.observe.rules import rule_file
 from jwtdrill.observe.timing import TimeScale, promql_duration
 from jwtdrill.processes.programs import require_program
+from jwtdrill.processes.scraping import announce as announce
 from jwtdrill.processes.supervisor import Spec, Supervisor
 
 _READY_SECONDS = 30.0
@@ -143,12 +143,3 @@ class Stack:
                 },
             ],
         }
-
-
-def announce(file_sd: Path, name: str, port: int) -> Path:
-    """Have Prometheus scrape that loopback port from now on; remove the returned file to end it."""
-    path = file_sd / f"{name}.yml"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(yaml.safe_dump([{"targets": [f"127.0.0.1:{port}"]}]))
-    fresh.replace(path)
-    return path

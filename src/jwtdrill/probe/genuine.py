@@ -67,14 +67,14 @@ class TokenSource:
         Raises MissingPartError when the issuer gives none, BadInputError beyond limits.tokens.
         """
         if fresh:
-            return (await self._another(client))[0]
+            return (await self.another(client))[0]
         if not self._token or time.monotonic() >= self._renew_at:
-            self._token, lasts = await self._another(client)
+            self._token, lasts = await self.another(client)
             self._renew_at = time.monotonic() + lasts
         return self._token
 
-    async def _another(self, client: httpx.AsyncClient) -> tuple[str, float]:
-        """Another, and for how many seconds it is in its first half of life."""
+    async def another(self, client: httpx.AsyncClient) -> tuple[str, float]:
+        """Another, and for how many seconds it is in its first half of life. Raises as `token` does."""
         if self._flow is None:
             return self._target.read_token(self._target.token[0].value), _READY_AGAIN
         if not self._allowance.take():

@@ -11,18 +11,21 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 import httpx
-import psutil
 
 from jwtdrill.errors import MissingPartError
+from jwtdrill.processes.pidfiles import write_pid
 
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_MOST_RESTARTS = 5  # of one process within _RESTART_SECONDS; one that needs more is beyond help
+_RESTART_SECONDS = 60.0
 _UNPRIVILEGED = 1024
 _PORTS = 12_000
 _TRIES = 50
@@ -63,7 +66,10 @@ def port_in_use(port: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A process to start. `ready`: a URL that answers 200, or a function that says so; `wait`: seconds for it."""
+    """A process to start. `ready`: a URL that answers 200, or a function that says so; `wait`: seconds for it.
+
+    restart: whether `revive` starts it again when it has ended by itself.
+    """
 
     name: str
     argv: Sequence[str | Path]
@@ -72,32 +78,55 @@ class Spec:
     wait: float = 30.0
     stop_signal: signal.Signals = signal.SIGTERM
     stdin: int = subprocess.DEVNULL
+    restart: bool = False
+
+
+def launch(
+    argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    """Start a process that the kernel kills when we are gone. Only from the main thread, see above."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - our own argv
+            ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)],  # noqa: S607
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,  # the terminal's Ctrl-C is for us; we end them in order
+        )
 
 
 class Supervisor:
-    """The processes of one job; logs lie in `folder`/logs. Use it in a `with` statement."""
+    """The processes of one job; logs lie in `folder`/logs, pid files in `folder`/pids. Use it in a `with` statement."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: dict[str, tuple[Spec, subprocess.Popen[bytes]]] = {}
+        self._restarts: Counter[str] = Counter()
+        self._restarted: dict[str, deque[float]] = {}  # when the last ones were, monotonic seconds
 
     def start(self, *specs: Spec) -> None:
         """Start these at once and return when all are ready. Raises MissingPartError with the end of the log."""
-        logs = self.folder / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
         for spec in specs:
-            with (logs / f"{spec.name}.log").open("ab") as log:
-                process = subprocess.Popen(  # noqa: S603 - our own argv
-                    ["setpriv", "--pdeathsig", "KILL", "--", *map(str, spec.argv)],  # noqa: S607
-                    stdin=spec.stdin,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **spec.env},
-                    start_new_session=True,  # the terminal's Ctrl-C is for us; we end them in order
-                )
-            self._running[spec.name] = (spec, process)
+            self._launch(spec)
         for spec in specs:
             self._wait_ready(spec, self._running[spec.name][1])
+
+    def revive(self) -> list[str]:
+        """Start those again that ended by themselves and are to be; returns their names. Does not wait for them."""
+        ended = [name for name, (spec, process) in self._running.items() if spec.restart and process.poll() is not None]
+        revived = [name for name in ended if self._may_restart(name)]
+        for name in revived:
+            self._restarts[name] += 1
+            self._restarted.setdefault(name, deque(maxlen=_MOST_RESTARTS)).append(time.monotonic())
+            self._launch(self._running[name][0])
+        return revived
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again; without those that never were."""
+        return dict(self._restarts)
 
     def stop(self, *names: str) -> None:
         """End these, or all, the last started first: signal, then after five seconds SIGKILL. Never raises."""
@@ -113,14 +142,20 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            self.pid_file(name).unlink(missing_ok=True)
+
+    def pid_file(self, name: str) -> Path:
+        """Where the pid of that process is written each time it is started."""
+        return self.folder / "pids" / f"{name}.pid"
 
     def process(self, name: str) -> subprocess.Popen[bytes]:
         """The running process of that name."""
         return self._running[name][1]
 
     def dead(self) -> list[str]:
-        """Names of those that ended without being asked to."""
-        return [name for name, (_, process) in self._running.items() if process.poll() is not None]
+        """Names of those that ended without being asked to, and that will not be started again."""
+        ended = [name for name, (_, process) in self._running.items() if process.poll() is not None]
+        return [name for name in ended if not (self._running[name][0].restart and self._may_restart(name))]
 
     def log(self, name: str, lines: int = 5) -> str:
         """The end of a process's log."""
@@ -138,6 +173,16 @@ class Supervisor:
     ) -> None:
         self.stop()
 
+    def _launch(self, spec: Spec) -> None:
+        process = launch(spec.argv, self.folder / "logs" / f"{spec.name}.log", spec.env, spec.stdin)
+        self._running[spec.name] = (spec, process)
+        write_pid(self.pid_file(spec.name), process.pid)
+
+    def _may_restart(self, name: str) -> bool:
+        """Whether it was not restarted too often within a minute, ever."""
+        times = self._restarted.get(name, deque())
+        return len(times) < _MOST_RESTARTS or times[-1] - times[0] > _RESTART_SECONDS
+
     def _wait_ready(self, spec: Spec, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + spec.wait
         while process.poll() is None:
@@ -147,15 +192,6 @@ class Supervisor:
                 raise MissingPartError(f"{spec.name} was not ready within {spec.wait:g} s: {self.log(spec.name)}")
             time.sleep(_POLL_SECONDS)
         raise MissingPartError(f"{spec.name} ended with status {process.returncode}: {self.log(spec.name)}")
-
-
-def same_process(pid: int, started: float) -> bool:
-    """Whether that pid is still the process that started then (Unix time): pids are used again."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _is_ready(ready: str | Callable[[], bool]) -> bool:

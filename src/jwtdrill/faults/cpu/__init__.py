@@ -1,0 +1,1 @@
+"""Faults of how much CPU a process gets."""

@@ -1,0 +1,1 @@
+"""Faults that are bad traffic with known ground truth."""
