@@ -1,4 +1,4 @@
-"""Commands under Break: game days."""
+"""Commands under Break: game days, and wrong clocks on Kubernetes."""
 
 import sys
 import time
@@ -13,6 +13,7 @@ from jwtdrill.cli.loading import TimeScaleOption
 from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
 from jwtdrill.errors import BadInputError
+from jwtdrill.faults.timechaos import PodMode
 
 
 @app.command(rich_help_panel=BREAK)
@@ -97,15 +98,39 @@ def gameday(
     return day.outcome.exit_code
 
 
+@app.command(rich_help_panel=BREAK)
+@command
+def timechaos(
+    offset: Annotated[str, typer.Option(help="By how much the clock is wrong, such as -30s.")],
+    duration: Annotated[str, typer.Option(help="How long, such as 90s: then Chaos Mesh sets it right. 1h at most.")],
+    namespace: Annotated[str, typer.Option(help="Of the pods.")],
+    label: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Of the pods; may be repeated.")],
+    mode: Annotated[PodMode, typer.Option(help="One of these pods, or all of them.")] = PodMode.ONE,
+    container: Annotated[
+        list[str] | None, typer.Option(help="Only this container of the pod; may be repeated.")
+    ] = None,
+) -> None:
+    """Print a TimeChaos object for Chaos Mesh: a wrong clock of a verifier or issuer on Kubernetes, for a while."""
+    from jwtdrill.faults.timechaos import TimeChaos
+
+    labels: dict[str, str] = {}
+    for text in label:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BadInputError(f"--label {text}: write KEY=VALUE")
+        labels[key] = value
+    sys.stdout.write(TimeChaos(offset, duration, namespace, labels, mode, tuple(container or ())).to_yaml())
+
+
 def _show_plan(experiments: list[Experiment], target: str) -> None:
-    from jwtdrill.faults.registry import find_fault
+    from jwtdrill.faults.registry import make_fault
 
     say(f"On {target} these faults will be injected:")
     for experiment in experiments:
         for fault, params in experiment.faults():
-            kind = find_fault(fault)
-            after = kind.after_effect.words
-            say(f"  {experiment.title}: {fault} {params or ''} hurts {kind.blast_radius}; lasts on {after}")
+            made = make_fault(fault, params)
+            after = made.after_effect.words
+            say(f"  {experiment.title}: {fault} {params or ''} hurts {made.blast_radius}; lasts on {after}")
 
 
 def _seconds(value: float | None) -> str:

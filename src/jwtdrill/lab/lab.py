@@ -41,7 +41,6 @@ PARTNER_CLIENT_ID = "partner-client"
 FOREIGN_ISSUER = "https://partner-idp.example"
 ROLE = "arn:aws:iam::123456789012:role/lab"
 ENVIRONMENT = "lab"
-MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
 DEVICE_CLIENT_ID = f"device-{NUMBER}"
 _DEVICES = 2
 _EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where clients show certificates, and for whom
@@ -49,7 +48,8 @@ _EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where cli
 _PROXIED = {"jwks": "/jwks", "token": "/token", "introspection": "/introspect"}
 _PYTHON = (sys.executable, "-m")
 # Lower bounds on the cache lifetime, in which the verifiers differ.
-_MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
+_MIN_LIFETIMES = {"verifier-a": 5.0, "verifier-b": 10.0}
+_PINNED = "verifier-b"  # takes the issuer's own algorithm alone; the other one takes any (RFC 8725 section 3.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,9 @@ class Lab:
             scope=SCOPE,
             route=ROUTE,
             clients=(CLIENT_ID, PARTNER_CLIENT_ID),  # that metrics name: of thousands of clients none
-            algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
+            algorithms=tuple(
+                a.value for a in Algorithm if (a is self.options.alg if name == _PINNED else not a.symmetric)
+            ),
             min_lifetime=_MIN_LIFETIMES[name],
             stale_limit=profile.stale_limit,
             retry_most=profile.retry_most,
@@ -219,18 +221,17 @@ class Lab:
             edge_secret_file=self._edge_secret,
             role=ROLE,
         )
-        moved = name == MOVABLE and find_libfaketime() is not None
-        clock = movable_clock(self._clock_file) if moved else {}
-        return self._service(name, "verifier", settings, f"{self._url(name)}/healthz", clock)
+        return self._service(name, "verifier", settings, f"{self._url(name)}/healthz")
 
-    def _service(self, name: str, module: str, settings: object, ready: str, env: dict[str, str] | None = None) -> Spec:
+    def _service(self, name: str, module: str, settings: object, ready: str) -> Spec:
         path = self.folder / f"{name}.json"
         write_settings(path, settings)
+        clock = movable_clock(self._clocks[name]) if name in self._clocks else {}
         return Spec(
             name,
             [*_PYTHON, "jwtdrill.lab.serve", module, str(self._ports[name])],
             ready=ready,
-            env={SETTINGS_VARIABLE: str(path), **(env or {})},
+            env={SETTINGS_VARIABLE: str(path), **clock},
         )
 
     def _agent(self) -> Spec:
@@ -258,7 +259,7 @@ class Lab:
                     for name, upstream in _EDGES.items()
                 ),
             ),
-            clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
+            clocks={name: str(path) for name, path in self._clocks.items()},
             issuer_url=issuer,
             issuer_token_file=str(self.folder / "keys/admin-token"),
         )
@@ -275,8 +276,9 @@ class Lab:
         return str(self.folder / "keys/edge-secret")
 
     @property
-    def _clock_file(self) -> Path:
-        return self.folder / f"{MOVABLE}.clock"
+    def _clocks(self) -> dict[str, Path]:
+        names = self.options.profile.movable if find_libfaketime() is not None else ()
+        return {name: self.folder / f"{name}.clock" for name in names}
 
     def _scrapes(self) -> list[Scrape]:
         ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
@@ -331,7 +333,9 @@ class Lab:
                 }
             ],
             "sts": {"url": self._url("verifier-a") + STS_ROUTE, "role": ROLE},
-            "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
+            "signer": [
+                {"key": "file:keys/signer.pem", "alg": signer.alg.value}
+            ],  # the issuer keeps the file up to date
             "resource": [
                 *(
                     {**self._resource(name), "dpop": True, "metrics": f"{self._url(name)}/metrics"}
