@@ -12,6 +12,7 @@ import pytest
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.faults.fault import Fault, Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
+from jwtdrill.faults.keys.base import KeysFault
 from jwtdrill.faults.registry import FAULTS, make_fault
 from jwtdrill.flows.token import CLIENT_CREDENTIALS
 from jwtdrill.lab.issuer import IssuerService
@@ -20,7 +21,9 @@ from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.verify.keyset import parse_keyset, select
 
 URL = "http://127.0.0.1:9"
-KEY_FAULTS = {name: {"begun": True} if "stuck" in name else {} for name in FAULTS if name.startswith("keys.")}
+KEY_FAULTS = {
+    name: {"begun": True} if "stuck" in name else {} for name, kind in FAULTS.items() if issubclass(kind, KeysFault)
+}
 
 
 class Issuer(httpx.AsyncBaseTransport):

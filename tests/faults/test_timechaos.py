@@ -1,7 +1,10 @@
 """The TimeChaos object is what Chaos Mesh takes, and always ends by itself."""
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -66,6 +69,7 @@ TIME_CHAOS = {
         },
     },
 }
+GUIDE = Path(__file__).parents[2] / "docs/kubernetes/README.md"
 GIVEN: dict[str, Any] = {"offset": "-30s", "duration": "90s", "namespace": "shop", "labels": {"app": "orders"}}
 
 
@@ -142,6 +146,15 @@ def test_the_command_prints_it() -> None:
     jsonschema.validate(content, TIME_CHAOS)
     assert content["spec"]["selector"]["labelSelectors"] == {"app": "idp", "tier": "auth"}
     assert content["spec"]["containerNames"] == ["idp"]
+
+
+def test_what_the_guide_says_to_type_works() -> None:
+    [line] = re.findall(r"^jwtdrill timechaos (.*) > clock.yaml$", GUIDE.read_text(), re.MULTILINE)
+    content = yaml.safe_load(run(*shlex.split(line)).stdout)
+    jsonschema.validate(content, TIME_CHAOS)
+    metadata = content["metadata"]
+    waits = re.findall(r"^kubectl -n (\S+) wait .* timechaos/(\S+)", GUIDE.read_text(), re.MULTILINE)
+    assert waits == [(metadata["namespace"], metadata["name"])] * 2
 
 
 @pytest.mark.parametrize("left_out", ["--offset", "--duration", "--namespace", "--label"])
