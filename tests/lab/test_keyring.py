@@ -1,4 +1,4 @@
-"""Keys go from published to active to retired to removed, and a removed one can come back."""
+"""Keys go from published to active to retired to removed; a removed one can come back, a revoked one cannot."""
 
 import pytest
 
@@ -62,3 +62,44 @@ def test_every_step_is_told(keys: dict[Algorithm, SigningKey]) -> None:
     ring = Keyring(keys[Algorithm.ES256], changed=lambda: told.append(1))
     ring.activate(ring.publish())
     assert len(told) == 2
+
+
+def test_a_key_that_signs_can_stand_outside_the_set_and_another_beside_it(ring: Keyring) -> None:
+    old = ring.active.kid
+    hidden = ring.generate()
+    assert published(ring) == [old]
+    ring.alternate(hidden)
+    assert [key.kid for key in ring.signers] == [old, hidden]
+    assert states(ring) == [KeyState.ACTIVE, KeyState.ACTIVE]
+    ring.disable(old)
+    assert published(ring) == []
+    new = ring.publish()
+    ring.activate(new)
+    assert (ring.active.kid, published(ring)) == (new, [new])
+    assert states(ring) == [KeyState.REMOVED, KeyState.REMOVED, KeyState.ACTIVE]  # retired would be in the set
+
+
+def test_mending_goes_back_to_the_key_that_signed_last_of_the_first_algorithm(ring: Keyring) -> None:
+    ring.activate(ring.publish())
+    last = ring.active.kid
+    ring.activate(ring.publish(Algorithm.EDDSA))
+    ring.mend()
+    assert ring.active.kid == last
+    assert states(ring) == [KeyState.RETIRED, KeyState.ACTIVE, KeyState.RETIRED]
+
+
+def test_mending_makes_a_key_when_the_only_one_was_stolen(ring: Keyring) -> None:
+    stolen = ring.active.kid
+    ring.compromise(stolen)
+    ring.mend()
+    assert ring.revoked() == [stolen]
+    assert published(ring) == [ring.active.kid] != [stolen]
+
+
+def test_only_so_many_keys_are_held_and_never_is_one_forgotten_that_signs(ring: Keyring) -> None:
+    first = ring.active.kid
+    for _ in range(40):
+        ring.publish()
+    assert len(ring.held()) == 16
+    assert ring.active.kid == first
+    assert first in published(ring)

@@ -91,7 +91,18 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="unknown-kid failures at every verifier at once, and the canary fails with them",
         alerts=("JwtRotationBroken", "JwtVerificationBudgetBurn"),
         panel=_REFUSALS,
-        faults=("keys.rotate_without_overlap", "jwks.missing_newest_key", "jwks.missing_oldest_key", "jwks.wrong_key"),
+        faults=(
+            "keys.rotate_without_overlap",
+            "keys.use_before_published",
+            "keys.rollback_disables_live_key",
+            "keys.two_signers",
+            "keys.stuck_half_way",
+            "keys.algorithm_change",
+            "keys.reuse_kid",
+            "jwks.missing_newest_key",
+            "jwks.missing_oldest_key",
+            "jwks.wrong_key",
+        ),
         drills=("rotation_without_overlap",),
     ),
     FailureMode(
@@ -101,7 +112,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="good tokens are refused as not yet valid or expired; the clock offset falls below zero",
         alerts=("JwtVerificationBudgetBurn", "JwtClockOffset"),
         panel=("oncall", "Clock offset"),
-        faults=("clock.skew",),
+        faults=("clock.skew", "clock.drift", "clock.step", "clock.back_step", "clock.skewed_claims"),
         drills=("clock_skew",),
     ),
     FailureMode(
@@ -138,6 +149,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="tokens that the revoked key signed are let in until each cache knows",
         alerts=("JwtRevokedKeyAccepted", "JwtFalseAccept"),
         panel=("executive", "Bad tokens let in"),
+        faults=("keys.compromise",),
     ),
     FailureMode(
         id="F12",

@@ -1,6 +1,7 @@
-"""Commands under Break: game days, the fault proxy, and the way to end everything at once."""
+"""Commands under Break: game days, the fault proxy, wrong clocks, and the way to end everything at once."""
 
 import re
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from jwtdrill.cli.loading import TimeScaleOption
 from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
 from jwtdrill.errors import BadInputError
+from jwtdrill.faults.timechaos import PodMode
 
 
 @app.command(rich_help_panel=BREAK)
@@ -170,6 +172,30 @@ def _routes(given: list[str]) -> dict[str, str]:
             raise BadInputError(f"--route {one!r}: give a name and a path, such as userinfo=/oauth2/userinfo")
         found[name] = path
     return found
+
+
+@app.command(rich_help_panel=BREAK)
+@command
+def timechaos(
+    offset: Annotated[str, typer.Option(help="By how much the clock is wrong, such as -30s.")],
+    duration: Annotated[str, typer.Option(help="How long, such as 90s: then Chaos Mesh sets it right. 1h at most.")],
+    namespace: Annotated[str, typer.Option(help="Of the pods.")],
+    label: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Of the pods; may be repeated.")],
+    mode: Annotated[PodMode, typer.Option(help="One of these pods, or all of them.")] = PodMode.ONE,
+    container: Annotated[
+        list[str] | None, typer.Option(help="Only this container of the pod; may be repeated.")
+    ] = None,
+) -> None:
+    """Print a TimeChaos object for Chaos Mesh: a wrong clock of a verifier or issuer on Kubernetes, for a while."""
+    from jwtdrill.faults.timechaos import TimeChaos
+
+    labels: dict[str, str] = {}
+    for text in label:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BadInputError(f"--label {text}: write KEY=VALUE")
+        labels[key] = value
+    sys.stdout.write(TimeChaos(offset, duration, namespace, labels, mode, tuple(container or ())).to_yaml())
 
 
 def _seconds(value: float | None) -> str:

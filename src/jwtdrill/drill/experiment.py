@@ -13,7 +13,7 @@ from jwtdrill.drill.deadlines import Demands, demands
 from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.form import BeginFault, ExperimentForm, check_method, injected, load_of, observed, plainly
 from jwtdrill.errors import BadInputError
-from jwtdrill.faults.registry import find_fault
+from jwtdrill.faults.registry import make_fault
 from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.paths import shipped
 from jwtdrill.target.model import Target, Times
@@ -83,7 +83,7 @@ class Experiment:
         bounds = []
         for begun in self.faults():
             try:
-                bounds.append(find_fault(begun.fault).after_effect.bound(times))
+                bounds.append(make_fault(begun.fault, begun.params).after_effect.bound(times))
             except BadInputError as error:
                 raise BadInputError(f"{begun.fault} {error}") from None
         return max(bounds, default=0.0)

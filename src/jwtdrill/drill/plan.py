@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from jwtdrill.drill.experiment import Experiment
 from jwtdrill.errors import BadInputError
-from jwtdrill.faults.registry import find_fault
+from jwtdrill.faults.registry import make_fault
 from jwtdrill.target.model import Environment, Target
 
 YES = "JWTDRILL_YES"  # set, a plain `chaos run` asks nobody
@@ -32,7 +32,7 @@ def plan(target: Target, experiments: Sequence[Experiment]) -> list[str]:
     for experiment in experiments:
         lines.append(f"  {experiment.title} ({experiment.expected.failure_mode}), at most {experiment.seconds:.0f} s")
         for begun in experiment.faults():
-            kind = find_fault(begun.fault)
+            kind = make_fault(begun.fault, begun.params)
             bound = kind.after_effect.bound(target.times)
             params = " ".join(f"{name}={value}" for name, value in begun.params.items())
             lines += [

@@ -13,7 +13,7 @@ from starlette.routing import Route as Endpoint
 
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.lease import DEFAULT_LEASE, Lease
-from jwtdrill.faults.registry import find_fault
+from jwtdrill.faults.registry import make_fault
 
 if TYPE_CHECKING:
     from jwtdrill.faults.agent import Agent
@@ -129,13 +129,13 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _describe(lease: Lease, now: float) -> dict[str, Any]:
-    kind = find_fault(lease.fault)
+    fault = make_fault(lease.fault, lease.params)
     return {
         "id": lease.id,
         "fault": lease.fault,
         "params": dict(lease.params),
         "lease": lease.seconds,
         "remaining": round(lease.expires - now, 3),
-        "blast_radius": kind.blast_radius,
-        "after_effect": kind.after_effect.words,
+        "blast_radius": fault.blast_radius,
+        "after_effect": fault.after_effect.words,
     }

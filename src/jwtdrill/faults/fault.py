@@ -109,7 +109,11 @@ class Fault(Protocol):
     """One injectable condition. `blast_radius` says in words who suffers, `after_effect` for how long after."""
 
     blast_radius: ClassVar[str]
-    after_effect: ClassVar[AfterEffect]
+
+    @property
+    def after_effect(self) -> AfterEffect:
+        """Of one with these parameters."""
+        ...
 
     @property
     def place(self) -> str | None:

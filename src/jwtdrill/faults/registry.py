@@ -11,8 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.claim import CLAIM, Claim
+from jwtdrill.faults.clock.back_step import BackStep
+from jwtdrill.faults.clock.drift import Drift
 from jwtdrill.faults.clock.skew import Skew
 from jwtdrill.faults.clock.skewed_claims import SkewedClaims
+from jwtdrill.faults.clock.step import Step
 from jwtdrill.faults.cpu.starved import Starved
 from jwtdrill.faults.fault import Fault
 from jwtdrill.faults.http.base import HttpFault
@@ -38,7 +41,14 @@ from jwtdrill.faults.http.stale import Stale
 from jwtdrill.faults.http.status import Status
 from jwtdrill.faults.http.truncated import Truncated
 from jwtdrill.faults.http.wrong_key import WrongKey
+from jwtdrill.faults.keys.algorithm_change import AlgorithmChange
+from jwtdrill.faults.keys.compromise import Compromise
+from jwtdrill.faults.keys.reuse_kid import ReuseKid
+from jwtdrill.faults.keys.rollback_disables_live_key import RollbackDisablesLiveKey
 from jwtdrill.faults.keys.rotate_without_overlap import RotateWithoutOverlap
+from jwtdrill.faults.keys.stuck_half_way import StuckHalfWay
+from jwtdrill.faults.keys.two_signers import TwoSigners
+from jwtdrill.faults.keys.use_before_published import UseBeforePublished
 from jwtdrill.faults.load.thundering_herd import ThunderingHerd
 from jwtdrill.faults.misuse.expired import Expired
 from jwtdrill.faults.misuse.forged import Forged
@@ -74,10 +84,20 @@ HTTP_FAULTS: Mapping[str, type[HttpFault]] = {
     "wrong_key": WrongKey,
 }
 FAULTS: Mapping[str, type[Fault]] = {
+    "clock.back_step": BackStep,
+    "clock.drift": Drift,
     "clock.skew": Skew,
     "clock.skewed_claims": SkewedClaims,
+    "clock.step": Step,
     "cpu.starved": Starved,
+    "keys.algorithm_change": AlgorithmChange,
+    "keys.compromise": Compromise,
+    "keys.reuse_kid": ReuseKid,
+    "keys.rollback_disables_live_key": RollbackDisablesLiveKey,
     "keys.rotate_without_overlap": RotateWithoutOverlap,
+    "keys.stuck_half_way": StuckHalfWay,
+    "keys.two_signers": TwoSigners,
+    "keys.use_before_published": UseBeforePublished,
     "load.thundering_herd": ThunderingHerd,
     "misuse.expired": Expired,
     "misuse.forged": Forged,

@@ -200,4 +200,4 @@ def signer_of(target: Target) -> Minter | None:
     if not target.signer:
         return None
     signer = target.signer[0]
-    return Minter(target.signing_key(f"signer {signer.kid}", signer.key, signer.alg, signer.kid))
+    return Minter(target.signing_key("[[signer]]", signer.key, signer.alg, signer.kid))

@@ -8,6 +8,7 @@ or secret. A token request with a proof gets a token that is bound to its key (R
 import base64
 import binascii
 import hmac
+import itertools
 import json
 import secrets
 import time
@@ -184,9 +185,10 @@ class Grants:
         return claims if named and claims["jti"] not in self._revoked else None
 
     def keys_changed(self) -> None:
-        """Sign with the key that is active now, and take the tokens of those that are published."""
-        self.minter = Minter(self._keyring.active)
-        self._own = parse_keyset(json.dumps(self._keyring.document()).encode())
+        """Sign with the keys that are active now, in turn, and take the tokens of those that are published."""
+        self._minters = itertools.cycle([Minter(key) for key in self._keyring.signers])
+        document = self._keyring.document()
+        self._own = parse_keyset(json.dumps(document).encode()) if document["keys"] else ()
 
     def _by_assertion(self, bearing: Bearing) -> _Granted:
         if "client_assertion" in bearing.form:
@@ -263,7 +265,7 @@ class Grants:
     def _issue(self, granted: _Granted, confirmation: Mapping[str, str]) -> dict[str, object]:
         lifetime = self._settings.token_lifetime
         bound = {"cnf": confirmation} if confirmation else {}
-        token = self.minter.mint(
+        token = next(self._minters).mint(
             Claims.lasting(
                 lifetime,
                 now=self._now(),

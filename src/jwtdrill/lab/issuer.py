@@ -4,7 +4,7 @@ interface for its keys. What it grants is in `grants`; this is what stands betwe
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +21,21 @@ from jwtdrill.flows.token_exchange import TOKEN_EXCHANGE
 from jwtdrill.lab.foreign import foreign_keys
 from jwtdrill.lab.forms import read_form
 from jwtdrill.lab.grants import GRANT_TYPES, Bearing, Grants, Refused
-from jwtdrill.lab.keyring import Keyring, KeyringError
+from jwtdrill.lab.keyring import Keyring, KeyringError, KeyState
 from jwtdrill.lab.settings import IssuerSettings, forwarded_certificates, read_settings
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 from jwtdrill.verify.errors import VerificationError
 from jwtdrill.verify.proof import Nonces, NonceWantedError, ProofChecker
 
+_STEPS: Mapping[str, Callable[[Keyring, str], None]] = {
+    "activate": Keyring.activate,
+    "alternate": Keyring.alternate,
+    "disable": Keyring.disable,
+    "remove": Keyring.remove,
+    "restore": Keyring.restore,
+    "compromise": Keyring.compromise,
+    "revoke": Keyring.revoke,
+}
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 
 
@@ -179,35 +188,43 @@ class IssuerService:
         return JSONResponse({"revoked": self._grants.revoked(), "keys": self.keyring.revoked()}, headers=_NO_STORE)
 
     async def list_keys(self, request: Request) -> Response:  # noqa: ARG002
-        """kid, alg and state of every key."""
+        """kid, alg and state of every key, and whether it stands in the set."""
         return JSONResponse(
-            {"keys": [{"kid": h.key.kid, "alg": h.key.alg, "state": h.state} for h in self.keyring.held()]}
+            {
+                "keys": [
+                    {"kid": held.own.kid, "alg": held.own.alg, "state": held.state, "in_set": held.in_set}
+                    for held in self.keyring.held()
+                ]
+            }
         )
 
     async def key_step(self, request: Request) -> Response:
-        """One step of a rotation: publish, mend, or activate, remove, restore, revoke with `kid` in the query."""
+        """One step, of a rotation or away from one, with `kid` in the query, or `alg` for a new key."""
         step, kid = request.path_params["step"], request.query_params.get("kid", "")
         try:
             match step:
+                case _ if step in _STEPS:
+                    _STEPS[step](self.keyring, kid)
+                case "generate":
+                    kid = self.keyring.generate(_algorithm(request))
                 case "publish":
-                    kid = self.keyring.publish()
-                case "activate":
-                    self.keyring.activate(kid)
-                    self._rotations.labels(self.settings.url, "success").inc()
-                case "remove":
-                    self.keyring.remove(kid)
-                case "restore":
-                    self.keyring.restore(kid)
-                case "revoke":
-                    self.keyring.revoke(kid)
+                    kid = self.keyring.publish(_algorithm(request))
+                case "reuse_kid":
+                    kid = self.keyring.reuse_kid()
+                case "give_up":
+                    self._rotations.labels(self.settings.url, "failure").inc()
                 case "mend":
                     self.keyring.mend()
+                    self._keep_signing_key()
                 case _:
-                    return JSONResponse({"error": "step is publish, activate, remove, restore, revoke or mend"}, 404)
+                    steps = ", ".join((*_STEPS, "generate", "publish", "reuse_kid", "give_up"))
+                    return JSONResponse({"error": f"step is {steps} or mend"}, 404)
         except KeyringError as error:
             if step == "activate":
                 self._rotations.labels(self.settings.url, "failure").inc()
             return JSONResponse({"error": str(error)}, 409)
+        if step in ("activate", "reuse_kid"):
+            self._rotations.labels(self.settings.url, "success").inc()
         return JSONResponse({"kid": kid})
 
     async def exposition(self, request: Request) -> Response:  # noqa: ARG002
@@ -238,6 +255,16 @@ class IssuerService:
             raise VerificationError(Reason.PROOF_INVALID, "there is more than one proof")
         return self._proofs.check(proofs[0], method=request.method, url=self._grants.token_endpoint)
 
+    def _keep_signing_key(self) -> None:
+        """The key file holds the key that signs: the harness, which may sign with it, reads it there."""
+        path = Path(self.settings.key_file)
+        pem = self.keyring.active.pem()
+        if self.settings.key_file and path.read_bytes() != pem:
+            fresh = path.with_suffix(".new")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(pem)
+            fresh.replace(path)
+
     def _refusal(self, error: str, description: str, status: int) -> Response:
         headers = {**_NO_STORE}
         if self._proofs.nonces is not None:
@@ -252,7 +279,7 @@ class IssuerService:
             activated.remove(*labels)
         self._shown.clear()
         for held in self.keyring.held():
-            if not held.state.in_set:
+            if held.state not in (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRED):
                 continue
             labels = (self.settings.url, held.key.kid, held.key.alg, held.state)
             self._shown.append(labels)
@@ -260,6 +287,16 @@ class IssuerService:
             if held.activated:
                 activated.labels(*labels).set(held.activated)
         self._grants.keys_changed()
+
+
+def _algorithm(request: Request) -> Algorithm | None:
+    """That is asked for. Raises KeyringError for one that no key set can have keys of."""
+    name = request.query_params.get("alg")
+    if name is None:
+        return None
+    if name not in list(Algorithm) or Algorithm(name).symmetric:
+        raise KeyringError(f"no algorithm {name!r} for keys that are published")
+    return Algorithm(name)
 
 
 def create() -> Starlette:

@@ -43,14 +43,14 @@ PARTNER_CLIENT_ID = "partner-client"
 FOREIGN_ISSUER = "https://partner-idp.example"
 ROLE = "arn:aws:iam::123456789012:role/lab"
 ENVIRONMENT = "lab"
-MOVABLE = "verifier-b"  # the verifier whose clock a drill may move
 DEVICE_CLIENT_ID = f"device-{NUMBER}"
 _DEVICES = 2
 _EDGES = {"issuer-mtls": "issuer", "verifier-a-mtls": "verifier-a"}  # where clients show certificates, and for whom
 # Endpoints of the issuer that lie behind the fault proxy, each behind a listener of its own: it can be refused alone.
 _PROXIED = {"jwks": "/jwks", "token": "/token", "introspection": "/introspect"}
 # Lower bounds on the cache lifetime, in which the verifiers differ.
-_MIN_LIFETIMES = {"verifier-a": 5.0, MOVABLE: 10.0}
+_MIN_LIFETIMES = {"verifier-a": 5.0, "verifier-b": 10.0}
+_PINNED = "verifier-b"  # takes the issuer's own algorithm alone; the other one takes any (RFC 8725 section 3.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class Lab:
             mtls_url=self._url("issuer-mtls"),
             edge_secret_file=self._edge_secret,
         )
-        own = self._site.service("issuer", "issuer", self._annex.brokered(settings), "/jwks")
+        own = self._site.service("issuer", "issuer", self._annex.brokered(settings), "/jwks", self._clock("issuer"))
         return [*self._annex.issuers(settings, foreign), own]
 
     def _proxied(self, name: str) -> str:
@@ -225,7 +225,9 @@ class Lab:
             scope=SCOPE,
             route=ROUTE,
             clients=(CLIENT_ID, PARTNER_CLIENT_ID),  # that metrics name: of thousands of clients none
-            algorithms=tuple(a.value for a in Algorithm if not a.symmetric),
+            algorithms=tuple(
+                a.value for a in Algorithm if (a is self.options.alg if name == _PINNED else not a.symmetric)
+            ),
             leeway=profile.leeway,
             offset_window=profile.offset_window,
             decisions=self.options.decisions,
@@ -239,9 +241,10 @@ class Lab:
         )
 
     def _verifier(self, name: str) -> Spec:
-        moved = name == MOVABLE and find_libfaketime() is not None
-        clock = movable_clock(self._clock_file) if moved else {}
-        return self._site.service(name, "verifier", self._verifier_settings(name), env=clock)
+        return self._site.service(name, "verifier", self._verifier_settings(name), env=self._clock(name))
+
+    def _clock(self, name: str) -> dict[str, str]:
+        return movable_clock(self._clocks[name]) if name in self._clocks else {}
 
     def _agent(self) -> Spec:
         keys = self.folder / "keys"
@@ -268,7 +271,7 @@ class Lab:
                     for name, upstream in _EDGES.items()
                 ),
             ),
-            clocks={MOVABLE: str(self._clock_file)} if find_libfaketime() is not None else {},
+            clocks={name: str(path) for name, path in self._clocks.items()},
             issuer_url=issuer,
             issuer_token_file=str(self.folder / "keys/admin-token"),
             target_file=str(self.target),
@@ -291,8 +294,9 @@ class Lab:
         return str(self.folder / "keys/edge-secret")
 
     @property
-    def _clock_file(self) -> Path:
-        return self.folder / f"{MOVABLE}.clock"
+    def _clocks(self) -> dict[str, Path]:
+        names = self.options.profile.movable if find_libfaketime() is not None else ()
+        return {name: self.folder / f"{name}.clock" for name in names}
 
     def _scrapes(self) -> list[Scrape]:
         ports = {"issuer": "issuer", **{name: name for name in _MIN_LIFETIMES}, "fault-agent": "control"}
@@ -344,7 +348,9 @@ class Lab:
                 }
             ],
             "sts": {"url": self._url("verifier-a") + STS_ROUTE, "role": ROLE},
-            "signer": [{"key": "file:keys/signer.pem", "kid": signer.kid, "alg": signer.alg.value}],
+            "signer": [
+                {"key": "file:keys/signer.pem", "alg": signer.alg.value}
+            ],  # the issuer keeps the file up to date
             "resource": [
                 *(
                     {**self._resource(name, self._url(name)), "dpop": True, "metrics": f"{self._url(name)}/metrics"}

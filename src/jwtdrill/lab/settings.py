@@ -31,11 +31,12 @@ class Profile:
     decision_ttl: float
     idle: float
     proxied: bool  # whether clients reach the token and introspection endpoints by way of the fault proxy
+    movable: tuple[str, ...]  # services whose clocks a drill may move, which costs them some throughput
 
 
 # Short enough that a fault of half a minute is felt.
-DRILL = Profile("drill", 60, 5, 15, 2, 1, 10, 5, 10, proxied=True)
-NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60, 300, 600, proxied=False)
+DRILL = Profile("drill", 60, 5, 15, 2, 1, 10, 5, 10, proxied=True, movable=("issuer", "verifier-b"))
+NORMAL = Profile("normal", 300, 300, 14400, 30, 30, 60, 300, 600, proxied=False, movable=("verifier-b",))
 PROFILES = {profile.name: profile for profile in (DRILL, NORMAL)}
 
 

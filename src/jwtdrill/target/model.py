@@ -175,10 +175,10 @@ class ReadyToken(_Table):
 
 
 class Signer(_Table):
-    """A signing key of the issuer, where the user lets us hold one."""
+    """A signing key of the issuer, where the user lets us hold one. kid: its RFC 7638 thumbprint by default."""
 
     key: Reference
-    kid: str
+    kid: str | None = None
     alg: Algorithm
 
 

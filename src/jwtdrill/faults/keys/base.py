@@ -9,10 +9,15 @@ from typing import ClassVar
 from pydantic.dataclasses import dataclass
 
 from jwtdrill.faults.fault import AfterEffect, Site
+from jwtdrill.faults.issuer_admin import IssuerAdmin
 
 UNTIL_FETCHED = AfterEffect(
     "until each verifier fetches the key set again: at most its cache lifetime and a back-off",
     ("cache_lifetime", "retry"),
+)
+UNTIL_EXPIRED = AfterEffect(
+    "until each verifier has fetched the key set again and the tokens that were signed otherwise have expired",
+    ("cache_lifetime", "retry", "token_lifetime"),
 )
 
 
@@ -20,12 +25,26 @@ UNTIL_FETCHED = AfterEffect(
 class KeysFault:
     """A fault of the issuer's keys, by its admin interface."""
 
+    blast_radius: ClassVar[str] = "every verifier of the issuer, for all tokens that are issued meanwhile"
+    after_effect: ClassVar[AfterEffect] = UNTIL_FETCHED
     place: ClassVar[str | None] = "keys"
 
     def check(self, site: Site) -> None:
         """Raises BadInputError without an issuer to tell."""
-        site.require_issuer("a fault of keys")
+        _issuer(site)
+
+    async def apply(self, site: Site) -> None:
+        """Break the keys until undone."""
+        await self.break_keys(_issuer(site))
 
     async def undo(self, site: Site) -> None:
         """Have the issuer mend what a rotation must never leave behind."""
-        await site.require_issuer("a fault of keys").step("mend")
+        await _issuer(site).step("mend")
+
+    async def break_keys(self, issuer: IssuerAdmin) -> None:
+        """The steps that do it. Raises MissingPartError, BadInputError."""
+        raise NotImplementedError
+
+
+def _issuer(site: Site) -> IssuerAdmin:
+    return site.require_issuer("a fault of keys")
