@@ -17,6 +17,7 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution
 
 from jwtdrill.drill.experiment import DECLARE, WITHOUT_ALERTS, Experiment
+from jwtdrill.drill.grafana import annotator
 from jwtdrill.drill.judge import Judged
 from jwtdrill.drill.result import DrillResult
 from jwtdrill.drill.session import Session, Watching, current, set_current, under_way
@@ -66,12 +67,14 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
         if not isinstance(target, str):
             raise BadInputError("controls: target must be the name of a target file, or lab")
         control.experiment = control.given or Experiment.parse(context)
+        loaded = load_target(target)
         session = Session(
-            load_target(target),
+            loaded,
             control.experiment.expected,
             control.watching,
             control.say,
             control.tick,
+            annotator(loaded, control.experiment.name, control.say),
         )
     except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
         message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"

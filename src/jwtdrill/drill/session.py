@@ -16,7 +16,7 @@ from jwtdrill.drill.declaring import Declaration
 from jwtdrill.drill.expectations import Expectations, with_own
 from jwtdrill.drill.judge import Judged, judge
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
-from jwtdrill.drill.record import FaultSeen, Interval, Phase, Record, SecondSeen
+from jwtdrill.drill.record import ActionSeen, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
@@ -28,6 +28,7 @@ from jwtdrill.target.model import Target
 
 _TICK = 0.25
 Say = Callable[[str], None]
+Annotate = Callable[[str, str, Interval], None]  # fault or phase, which, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,25 @@ class Watching:
 class Session:
     """A drill against `target`. `say` gets a line for what happens, `tick` the state a few times a second.
 
-    watch: how alerts are watched, and whether those that the drill announces are kept from people.
+    watch: how alerts are watched, and whether those that the drill announces are kept from people. annotate: told of
+    each phase and fault once it is over.
     """
 
     def __init__(
-        self, target: Target, expected: Expectations, watch: Watching, say: Say, tick: Say = lambda _: None
+        self,
+        target: Target,
+        expected: Expectations,
+        watch: Watching,
+        say: Say,
+        tick: Say = lambda _: None,
+        annotate: Annotate = lambda _kind, _name, _when: None,
     ) -> None:
         self.target = target
         self.expected = expected
         self.record = Record()
         self._say = say
         self._tick = tick
+        self._annotate = annotate
         self._agent: FaultClient | None = None
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
         self._announced: list[Path] = []
@@ -63,7 +72,7 @@ class Session:
         if watch.declare:
             announced = with_own(expected.announced, objectives(target.objectives_path))
             self._declaration = Declaration(target, announced)
-            say(f"declared to Alertmanager: {', '.join(sorted(announced))}")
+            self._did(f"declared to Alertmanager: {', '.join(sorted(announced))}")
         self._folder = OwnFolder("jwtdrill-drill-")
         self._supervisor = Supervisor(self._folder.path)
 
@@ -72,7 +81,7 @@ class Session:
         self._announced.append(start_canary(self._supervisor, self.target))
         self._announced.append(start_load(self._supervisor, self.target, users, throughput, cases))
         self._load_running = True
-        self._say(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
+        self._did(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
 
     def observe(self, phase: Phase, seconds: float) -> None:
         """Let time pass in that phase. Raises JwtdrillError when load or canary end meanwhile."""
@@ -93,6 +102,7 @@ class Session:
             )
             time.sleep(_TICK)
         self.record.phases[phase] = Interval(begin, time.time())
+        self._annotate("phase", phase, self.record.phases[phase])
 
     def begin_fault(self, fault: str, params: Mapping[str, Any], lease: float) -> None:
         """Put a fault in force under a lease that this process keeps alive. Raises JwtdrillError."""
@@ -115,11 +125,13 @@ class Session:
             if held.lost:
                 self.fail(f"the lease of {held.fault} was lost: the fault ended before it should have")
             self._say(f"fault {held.fault} ended")
+            self._annotate("fault", held.fault, Interval(begin, self.record.faults[-1].end))
 
     def stop_load(self) -> None:
         """Stop load and canary, and read what the load saw. Safe to call twice. Raises JwtdrillError."""
         if self._load_running:
             self._load_running = False
+            self.record.actions.append(ActionSeen(time.time(), "load stopped"))
             self._read_load(stop_load(self._supervisor, self._folder.path))
 
     def fail(self, problem: str) -> None:
@@ -146,6 +158,10 @@ class Session:
             self._agent.close()
         self._folder.remove()
         return judge(self.record, self.expected, objectives(self.target.objectives_path))
+
+    def _did(self, what: str) -> None:
+        self.record.actions.append(ActionSeen(time.time(), what))
+        self._say(what)
 
     def _undeclare(self) -> None:
         if self._declaration is not None:
