@@ -108,13 +108,13 @@ def _turned_away(record: Record, begin: float) -> Rows:
             sent = sum(good.values())
             if sent:
                 away = sum(n for t, n in good.items() if t.verdict is not Verdict.ACCEPTED)
-                rows.append({"at": second.at - begin, "value": 100 * away / sent, "series": name})
+                rows.append({"at": max(0.0, second.at - begin), "value": 100 * away / sent, "series": name})
     return rows
 
 
 def _latency(record: Record, begin: float) -> Rows:
     return [
-        {"at": second.at - begin, "value": value * 1e3, "series": name}
+        {"at": max(0.0, second.at - begin), "value": value * 1e3, "series": name}
         for second in record.seconds
         for name, value in (("mean", second.latency_mean), ("highest", second.latency_max))
     ]

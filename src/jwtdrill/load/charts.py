@@ -93,7 +93,7 @@ def panel(
     scale = alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True)
     lines = (
         alt.Chart(data(rows))
-        .mark_line(strokeWidth=1.8, clip=True, interpolate="step-after" if domain else "linear")
+        .mark_line(strokeWidth=1.8, interpolate="step-after" if domain else "linear")
         .encode(
             x=alt.X("at:Q", title=axis, scale=alt.Scale(domain=[0, end])),
             y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(minExtent=MARGIN)),
