@@ -166,7 +166,10 @@ def test_an_invalid_drill_still_tells_what_was_let_in() -> None:
 def test_a_fault_that_was_not_injected_is_to_be() -> None:
     seen = record({"a": never}, [])
     seen.faults.clear()
-    action(learnt(seen), "Find out why no fault was injected")
+    [one] = learnt(seen)
+    assert isinstance(one, Action)
+    assert one.what.startswith("Find out why no fault was injected")
+    assert f"{BURN} fires as a page within 10 s" in one.why
 
 
 @pytest.mark.parametrize("make", days.ALL)

@@ -232,6 +232,7 @@ def misspelt(path: Path) -> None:
         (misspelt, [], "unknown fault 'jwks.statsu': choose from"),
         (None, ["--out", "/proc/none"], "cannot be made there"),
         (None, ["--out", "."], "exists already"),
+        (None, ["--runbooks", "wiki"], "--runbooks: must be an http or https URL"),
         (None, ["--target", "/none.toml"], "/none.toml: cannot be read"),
         (None, ["--target", "{lab}"], "not confirmed: nothing was touched"),
         (None, ["--target", "{dead}", "--yes"], "nobody listens at"),

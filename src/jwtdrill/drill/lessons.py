@@ -82,7 +82,8 @@ class Seen:
 def lessons(result: DrillResult, figures: Figures) -> tuple[Lesson, ...]:
     """All that follows from one drill; of an invalid one that it says nothing, and what was let in all the same."""
     seen = Seen(result, figures)
-    rules = (_invalid, _let_in) if result.judged.outcome is Outcome.INVALID else _RULES
+    invalid = result.judged.outcome is Outcome.INVALID
+    rules = (_invalid, _let_in) if invalid else _RULES if result.record.faults else _UNBROKEN
     return tuple(lesson for rule in rules for lesson in rule(seen))
 
 
@@ -106,8 +107,9 @@ def _let_in(seen: Seen) -> Iterator[Lesson]:
 
 
 def _not_injected(seen: Seen) -> Iterator[Lesson]:
-    if not seen.result.record.faults:
-        yield Action("Find out why no fault was injected, and run the drill again", "0 faults seen", Owner.DRILLS)
+    unmet = [f.what for f in seen.result.judged.findings if f.met is False]
+    what = "Find out why no fault was injected, and run the drill again"
+    yield Action(what, f"0 faults seen; so of course not met: {listed(unmet)}", Owner.DRILLS)
 
 
 def _missed(seen: Seen) -> Iterator[Lesson]:
@@ -280,7 +282,6 @@ def _slowest(figures: Figures) -> Propagation | None:
 
 _RULES: tuple[Callable[[Seen], Iterator[Lesson]], ...] = (
     _let_in,
-    _not_injected,
     _unsteady,
     _missed,
     _late,
@@ -295,3 +296,4 @@ _RULES: tuple[Callable[[Seen], Iterator[Lesson]], ...] = (
     _unnoticed,
     _next,
 )
+_UNBROKEN = (_let_in, _not_injected, _unsteady, _early, _unwell)  # where nothing was broken, no alert was missed

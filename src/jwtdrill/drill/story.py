@@ -191,6 +191,7 @@ def _wrong(result: DrillResult, found: Figures) -> Iterator[str]:
         yield f"{counted(bad, 'bad token was', 'bad tokens were')} let in"
     if not record.faults:
         yield "nothing was broken"
+        return
     for fates, one, many in (
         ((Fate.MISSED,), "an alert did not come", "alerts did not come"),
         ((Fate.LATE,), "an alert came late", "alerts came late"),

@@ -63,7 +63,7 @@ def to_svg(parts: Sequence[Any]) -> str:
         .configure_title(color=INK)
         .configure_legend(
             orient="top", direction="horizontal", labelColor=INK, labelFontSize=12, labelLimit=320, symbolType="stroke",
-            symbolSize=300, symbolStrokeWidth=2, offset=4, padding=0,
+            symbolSize=300, symbolStrokeWidth=2, offset=4, padding=0, columnPadding=26,
         )
     )  # fmt: skip
     svg: str = vl_convert.vegalite_to_svg(chart.to_json())
@@ -109,9 +109,11 @@ def panel(
 
 def by_series() -> dict[str, Any]:
     """Lines told apart by `series`: by colour, and by dashes for who sees no colour or prints without."""
+    dashes = alt.Scale(range=[list(one) for one in _DASHES])
+    legend = alt.Legend(columns=3)
     return {
-        "color": alt.Color("series:N", title=None, scale=alt.Scale(range=list(SERIES))),
-        "strokeDash": alt.StrokeDash("series:N", title=None, scale=alt.Scale(range=[list(one) for one in _DASHES])),
+        "color": alt.Color("series:N", title=None, scale=alt.Scale(range=list(SERIES)), legend=legend),
+        "strokeDash": alt.StrokeDash("series:N", title=None, scale=dashes, legend=legend),
     }
 
 
