@@ -1,5 +1,5 @@
 # Each target sets itself up: a virtual environment in .venv with pinned dependencies, and for those that need them
-# Prometheus, Alertmanager and libfaketime from the system's packages.
+# Prometheus, Alertmanager and libfaketime from the system's packages; for the tests Chromium too.
 #
 #   make gameday   the three drills on the embedded lab, with a report
 #   make test      lint, types and all tests but the slow ones
@@ -16,6 +16,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 PACKAGES := prometheus prometheus-alertmanager libfaketime
+BROWSER := $(VENV)/.browser
+BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 
 OIDC := tests/interop/oidc_provider
 INTEROP := $(OIDC)/node_modules/.installed
@@ -25,10 +27,10 @@ INTEROP := $(OIDC)/node_modules/.installed
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday $(GAMEDAY)
 
-test: lint $(SYSTEM) interop
+test: lint $(SYSTEM) $(BROWSER) interop
 	$(BIN)/pytest -m "not slow" $(PYTEST)
 
-slow: $(STAMP) $(SYSTEM)
+slow: $(STAMP) $(SYSTEM) $(BROWSER)
 	$(BIN)/pytest -m slow $(PYTEST)
 
 interop: $(INTEROP)
@@ -42,9 +44,8 @@ build: $(STAMP)
 	$(BIN)/jwtdrill build
 	$(BIN)/jwtdrill catalog --markdown > docs/catalog.md.new && mv docs/catalog.md.new docs/catalog.md
 
-bench: PACKAGES += wrk
 bench: $(STAMP) $(SYSTEM)
-	@$(call system-packages)
+	@$(call system-packages,$(PACKAGES) wrk,$(SYSTEM))
 	$(BIN)/python -m benchmarks
 
 constraints:
@@ -70,7 +71,14 @@ $(INTEROP): $(OIDC)/package-lock.json
 	  cd $(OIDC) && npm ci --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error >/dev/null && touch node_modules/.installed
 
 $(SYSTEM): $(STAMP)
-	@$(call system-packages)
+	@$(call system-packages,$(PACKAGES),$(SYSTEM))
+
+# A browser needs too many libraries to be unpacked anywhere: without root the tests in one are skipped, and say so.
+$(BROWSER): $(STAMP)
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "no chromium and chromedriver: the tests in a browser are skipped" >&2; \
+	else $(call system-packages,$(BROWSER_PACKAGES),$(BROWSER)); fi
 
 # A Debian without python3-venv has the module but not pip's wheel: installed as root, else said.
 define make-venv
@@ -80,15 +88,18 @@ define make-venv
 	  else echo "$(PYTHON) cannot make a virtual environment: run apt-get install python3-venv" >&2; exit 2; fi; }
 endef
 
-# As root the packages are installed, with services kept from starting; otherwise they are unpacked inside .venv.
+# Packages (1), and the stamp to set once all are there (2). As root they are installed, with services kept from
+# starting; otherwise they are unpacked inside .venv.
 define system-packages
 	missing=""; \
-	for package in $(PACKAGES); do \
+	for package in $(1); do \
 	  case $$package in libfaketime) found=$$(ls /usr/lib/*/faketime/libfaketimeMT.so.1 $(VENV)/system/usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | head -1);; \
+	    chromium-driver) found=$$(command -v chromedriver);; \
+	    fonts-*) found=$$(dpkg -L $$package 2>/dev/null | head -1);; \
 	    *) found=$$(PATH="$$PATH:$(VENV)/system/usr/bin" command -v $$package);; esac; \
 	  [ -n "$$found" ] || missing="$$missing $$package"; \
 	done; \
-	[ -n "$$missing" ] || { touch $(CURDIR)/$(SYSTEM); exit 0; }; \
+	[ -n "$$missing" ] || { touch $(CURDIR)/$(2); exit 0; }; \
 	command -v apt-get >/dev/null || { echo "please install:$$missing" >&2; exit 0; }; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  echo "installing with apt-get:$$missing" >&2; \
@@ -101,6 +112,6 @@ define system-packages
 	  mkdir -p $(VENV)/system/deb && cd $(VENV)/system/deb && apt-get download -qq $$missing && \
 	  for deb in *.deb; do dpkg-deb -x $$deb ..; done; status=$$?; \
 	fi; \
-	[ $$status = 0 ] && touch $(CURDIR)/$(SYSTEM) || \
-	  echo "could not install:$$missing; without them run jwtdrill gameday --without-alerts" >&2
+	[ $$status = 0 ] && touch $(CURDIR)/$(2) || \
+	  echo "could not install:$$missing; tests that need them are skipped; jwtdrill gameday runs --without-alerts" >&2
 endef

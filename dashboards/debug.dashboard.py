@@ -13,10 +13,11 @@ dashboard = Board(
     title="JWT Bearer: debug",
     uid="jwtdrill-debug",
     description="What verifiers and issuer see of single keys, grants and lifetimes, and what the harness sent.",
-    tags=["jwtdrill"],
+    tags=[metrics.GRAFANA_TAG],
     refresh="10s",
     time=core.Time("now-30m", "now"),
     graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
+    annotations=p.annotations(),
     templating=p.variables(metrics.VERIFICATION.name),
     panels=p.layout(
         [

@@ -16,10 +16,11 @@ dashboard = Board(
     title="JWT Bearer: executive",
     uid="jwtdrill-executive",
     description="Whether tokens are issued and good ones accepted, at a glance.",
-    tags=["jwtdrill"],
+    tags=[metrics.GRAFANA_TAG],
     refresh="1m",
     time=core.Time("now-24h", "now"),
     graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
+    annotations=p.annotations(),
     templating=p.variables(metrics.VERIFICATION.name),
     panels=p.layout(
         [

@@ -30,10 +30,11 @@ dashboard = Board(
     title="JWT Bearer: on-call",
     uid="jwtdrill-oncall",
     description="What fails, for whom, and whether keys, clocks or clients are to blame.",
-    tags=["jwtdrill"],
+    tags=[metrics.GRAFANA_TAG],
     refresh="10s",
     time=core.Time("now-1h", "now"),
     graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
+    annotations=p.annotations(),
     templating=p.variables(metrics.VERIFICATION.name),
     panels=p.layout(
         [

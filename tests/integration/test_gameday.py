@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from tests.drill.test_grafana import Grafana
 from tests.integration.conftest import BIN, Commands, processes_naming, until
 from tests.integration.test_faults import status_at
 
@@ -51,13 +52,13 @@ def without_fault(path: Path) -> Path:
     return path
 
 
-def chaos_run(lab: Commands, path: Path, journal: Path) -> subprocess.CompletedProcess[str]:
+def chaos_run(lab: Commands, path: Path, journal: Path, target: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "chaos", "--no-version-check", "--no-log-file", "run", "--journal-path", journal, path],
         capture_output=True,
         text=True,
         check=False,
-        env=lab.env | {"JWTDRILL_TARGET": str(lab.target)},
+        env=lab.env | {"JWTDRILL_TARGET": str(target or lab.target)},
         timeout=180,
     )
 
@@ -65,13 +66,29 @@ def chaos_run(lab: Commands, path: Path, journal: Path) -> subprocess.CompletedP
 PAGE = [{"name": "JwtVerificationBudgetBurn", "severity": "page"}]
 
 
-def test_chaos_run_holds_on_a_standing_lab_with_its_real_page(lab: Commands, tmp_path: Path) -> None:
+@pytest.fixture
+def grafana() -> Iterator[Grafana]:
+    server = Grafana()
+    yield server
+    server.close()
+
+
+def test_chaos_run_holds_on_a_standing_lab_with_its_real_page_and_tells_grafana(
+    lab: Commands, tmp_path: Path, grafana: Grafana
+) -> None:
     path = short(tmp_path, "clock_skew", 10, 12, 8, alerts=PAGE)
-    done = chaos_run(lab, path, tmp_path / "journal.json")
+    target = lab.folder / "annotated.toml"
+    target.write_text(lab.target.read_text().replace("[watch]", f'[watch]\ngrafana = "{grafana.url}"'))
+    done = chaos_run(lab, path, tmp_path / "journal.json", target)
+    target.unlink()
     assert done.returncode == 0, done.stdout + done.stderr
+    told = {tuple(body["tags"][1:3]): (body["timeEnd"] - body["time"]) / 1000 for _, _, body in grafana.asked}
+    assert list(told) == [("phase", "control"), ("phase", "fault"), ("fault", "clock.skew"), ("phase", "recovery")]
+    assert 12 <= told["fault", "clock.skew"] < 15
     result = json.loads((tmp_path / "journal.json").read_text())["jwtdrill"]
     assert result["outcome"] == "held"
     assert result["false_rejects"] > 0
+    assert [action["what"].split()[0] for action in result["actions"]] == ["load:", "load"]
     assert any(a["name"] == "JwtVerificationBudgetBurn" and a["severity"] == "page" for a in result["alerts"])
 
 
@@ -195,12 +212,14 @@ def test_without_alerts_they_are_not_judged_and_the_report_says_so(lab: Commands
     [drill] = content["drills"]
     assert drill["alerts"] is None
     assert [f["what"] for f in drill["findings"] if f["met"] is None]
+    assert drill["derived"]["propagation"]
     html = (out / "report.html").read_text()
     assert "not judged" in html
     assert "<svg" in html
-    assert "<script" not in html
-    assert not [part for part in html.split('"') if part.startswith("http") and "w3.org" not in part]
-    assert "eyJ" not in html + (out / "journal.json").read_text()  # no token
+    assert {path.name for path in out.iterdir()} == {
+        "report.html", "report.md", "journal.json", "rotation_without_overlap.seconds.csv",
+    }  # fmt: skip
+    assert not [path.name for path in out.iterdir() if "eyJ" in path.read_text()]  # no token
 
 
 def misspelt(path: Path) -> None:
@@ -213,6 +232,7 @@ def misspelt(path: Path) -> None:
         (misspelt, [], "unknown fault 'jwks.statsu': choose from"),
         (None, ["--out", "/proc/none"], "cannot be made there"),
         (None, ["--out", "."], "exists already"),
+        (None, ["--runbooks", "wiki"], "--runbooks: must be an http or https URL"),
         (None, ["--target", "/none.toml"], "/none.toml: cannot be read"),
         (None, ["--target", "{lab}"], "not confirmed: nothing was touched"),
         (None, ["--target", "{dead}", "--yes"], "nobody listens at"),

@@ -164,8 +164,10 @@ def known_names() -> set[str]:
 def queries() -> list[tuple[str, str, str]]:
     found = []
     for name, text in DASHBOARDS.items():
-        for panel in json.loads(text)["panels"]:
+        data = json.loads(text)
+        for panel in data["panels"]:
             found += [(name, panel["title"], target["expr"]) for target in panel.get("targets", ())]
+        found += [(name, layer["name"], layer["expr"]) for layer in data["annotations"]["list"] if "expr" in layer]
     return found
 
 
@@ -214,6 +216,17 @@ def test_dashboards_have_none_of_grafanalibs_old_defaults(name: str) -> None:
             assert target["datasource"] == panel["datasource"]
             assert target["instant"] is not target["range"]
             assert "exemplar" in target
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_dashboard_shows_faults_in_force_and_what_drills_tell_grafana(name: str) -> None:
+    [_, faults, drills] = json.loads(DASHBOARDS[name])["annotations"]["list"]
+    assert faults["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert 'jwtdrill_fault_active{environment=~"$environment"}' in faults["expr"]
+    assert "{{fault}}" in faults["titleFormat"]
+    assert drills["datasource"] == {"type": "grafana", "uid": "-- Grafana --"}
+    assert drills["target"]["tags"] == ["jwtdrill"]
+    assert faults["enable"] is drills["enable"] is True
 
 
 def test_the_stock_generate_dashboard_writes_the_same_bytes(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def bucket(bound: float) -> str:
 
 
 ENVIRONMENT = "environment"  # set by the scrape configuration on every series, never by a service
+GRAFANA_TAG = "jwtdrill"  # of our dashboards, and of the annotations that drills leave
 
 # Seconds. 0.05, 0.2 and 0.5 are the bounds of M4 and M10; the low end resolves local verification.
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from jwtdrill.cli.app import BREAK, app, command
-from jwtdrill.cli.loading import TimeScaleOption
+from jwtdrill.cli.loading import TimeScaleOption, check_url_of
 from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
 from jwtdrill.errors import BadInputError
@@ -27,24 +27,31 @@ def gameday(
     target: Annotated[
         str | None, typer.Option(help="Target file; by default a lab is raised for the game day alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for journal and report; gameday-DATE by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report and raw data; gameday-DATE by default.")] = None,
     time_scale: TimeScaleOption = 60,
     without_alerts: Annotated[bool, typer.Option(help="Run without Prometheus; alerts are not judged.")] = False,
     declare: Annotated[
         bool, typer.Option(help="Tell Alertmanager which alerts the drills announce, so that these wake nobody.")
     ] = False,
+    runbooks: Annotated[
+        str | None, typer.Option(help="URL below which your runbooks are served, for the report's links.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before breaking what the plan names.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> int:
     """Run drills: hold load, break one thing, see who notices. Ends in a report."""
-    from jwtdrill.drill.gameday import Plan, check_out, run_gameday
+    from jwtdrill.drill.files import check_out
+    from jwtdrill.drill.gameday import Plan, run_gameday
     from jwtdrill.drill.plan import check_allowed, consent
     from jwtdrill.drill.session import Watching
+    from jwtdrill.drill.story import tell
     from jwtdrill.lab.control import tied_lab
     from jwtdrill.lab.lab import LabOptions, require_watch_programs
     from jwtdrill.lab.settings import DRILL
     from jwtdrill.target.load import load_target
 
+    if runbooks is not None:
+        check_url_of("--runbooks", runbooks)
     chosen = [Experiment.read(find_experiment(name)) for name in experiments or shipped_experiments()]
     folder = out or Path(time.strftime("gameday-%Y%m%d-%H%M%S"))
     check_out(folder)
@@ -57,16 +64,16 @@ def gameday(
                 require_watch_programs()
             options = LabOptions(DRILL, time_scale, watch=not without_alerts)
             lab = stack.enter_context(tied_lab(options, say))
-            plan = Plan(chosen, lab.target, folder, watching, lab.renew_watch)
+            plan = Plan(chosen, lab.target, folder, watching, lab.renew_watch, runbooks)
         else:
             loaded = load_target(target)
             check_allowed(loaded, chosen)
             consent(loaded, chosen, say, yes=yes)
-            plan = Plan(chosen, loaded.path, folder, watching, None)
+            plan = Plan(chosen, loaded.path, folder, watching, None, runbooks)
         with live() as tick:
             day = run_gameday(plan, say, tick)
     if json:
-        as_json(day.to_json())
+        as_json(tell(day).to_json())
     else:
         table(
             f"Game day: {day.outcome}",

@@ -11,6 +11,7 @@ from jwtdrill.cli.app import LOAD, app, command
 from jwtdrill.cli.output import as_json, say
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.lab.parts import Part, read_parts
+from jwtdrill.target.model import check_url
 from jwtdrill.tokens.keys import Algorithm
 
 lab_app = typer.Typer(help="The embedded target: issuer, verifiers, fault agent, Prometheus, Alertmanager.")
@@ -22,6 +23,14 @@ TimeScaleOption = Annotated[
         "--time-scale", min=1, max=10000, help="Divide every alerting window by this: 60 makes hours minutes."
     ),
 ]
+
+
+def check_url_of(option: str, url: str) -> None:
+    """Raises BadInputError that names the option, unless that is a URL."""
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise BadInputError(f"{option}: {error}") from None
 
 
 @lab_app.command()

@@ -7,12 +7,10 @@ from typing import Annotated
 import typer
 
 from jwtdrill.cli.app import WATCH, app, command
-from jwtdrill.cli.loading import TimeScaleOption
+from jwtdrill.cli.loading import TimeScaleOption, check_url_of
 from jwtdrill.cli.output import as_json, fail, say, table
-from jwtdrill.errors import BadInputError
 from jwtdrill.observe.routes import Receivers
 from jwtdrill.observe.rules import RUNBOOKS
-from jwtdrill.target.model import check_url
 
 ObjectivesOption = Annotated[Path | None, typer.Option(help="Objectives file in place of the package's.")]
 
@@ -68,10 +66,7 @@ def build(
     from jwtdrill.processes.paths import shipped
 
     for option, url in (("--runbooks", runbooks), ("--receivers", receivers)):
-        try:
-            check_url(url)
-        except ValueError as error:
-            raise BadInputError(f"{option}: {error}") from None
+        check_url_of(option, url)
     given = read_objectives(objectives)
     check_pages(pages or shipped("runbooks"), given)
     taken_by = Receivers(receivers.rstrip("/"), secrets.rstrip("/"))

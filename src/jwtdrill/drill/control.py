@@ -17,10 +17,11 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution
 
 from jwtdrill.drill.experiment import DECLARE, WITHOUT_ALERTS, Experiment
+from jwtdrill.drill.grafana import annotator
 from jwtdrill.drill.judge import Judged
 from jwtdrill.drill.plan import check_allowed, consent
 from jwtdrill.drill.result import DrillResult
-from jwtdrill.drill.session import Session, Watching, current, set_current, under_way
+from jwtdrill.drill.session import Session, Telling, Watching, current, set_current, under_way
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.load import load_target
@@ -71,7 +72,8 @@ def before_experiment_control(context: dict[str, Any], target: str = "lab", **_:
         if control.given is None:  # a game day has asked before
             check_allowed(loaded, [control.experiment])
             consent(loaded, [control.experiment], control.say)
-        session = Session(loaded, control.experiment, control.watching, control.say, control.tick)
+        telling = Telling(control.say, control.tick, annotator(loaded, control.experiment.name, control.say))
+        session = Session(loaded, control.experiment, control.watching, telling)
     except Exception as error:  # noqa: BLE001 - what is swallowed here would let the run go on unjudged
         message = str(error) if isinstance(error, JwtdrillError) else f"{type(error).__name__}: {error}"
         control.say(f"jwtdrill: {message}")

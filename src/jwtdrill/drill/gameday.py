@@ -1,24 +1,21 @@
 """A game day: drills in sequence, each on a watch without memory, and one folder with journal and report."""
 
-import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jwtdrill import __version__
+from jwtdrill.catalog.objectives import objectives
 from jwtdrill.drill.experiment import Experiment
+from jwtdrill.drill.files import check_out, write
 from jwtdrill.drill.plan import check_allowed
-from jwtdrill.drill.result import DrillResult
+from jwtdrill.drill.result import DrillResult, GameDay
 from jwtdrill.drill.session import Watching
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.claim import CLAIM
 from jwtdrill.faults.client import FaultClient
-from jwtdrill.load.verdict import Outcome
 from jwtdrill.target.discovery import discover, require_keys
 from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
@@ -31,50 +28,21 @@ _BETWEEN_DRILLS = ("JwtCanaryStopped",)  # the last drill's canary, until the ne
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. renew_watch: called before each drill, to have nothing of the one before in long windows."""
+    """What to run. renew_watch: called before each drill, to have nothing of the one before in long windows.
+
+    runbooks: URL below which their pages are served, if it is known.
+    """
 
     experiments: Sequence[Experiment]
     target: Path
     out: Path
     watching: Watching
     renew_watch: Callable[[], None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class GameDay:
-    """A game day, ended."""
-
-    started: float
-    ended: float
-    environment: str
-    issuer: str
-    results: tuple[DrillResult, ...]
-    fresh_watch: bool
-    time_scale: float
-
-    @property
-    def outcome(self) -> Outcome:
-        """Violated if any drill was; else invalid if any was; else held."""
-        outcomes = {result.judged.outcome for result in self.results}
-        return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "jwtdrill": __version__,
-            "started": self.started,
-            "ended": self.ended,
-            "environment": self.environment,
-            "issuer": self.issuer,
-            "fresh_watch": self.fresh_watch,
-            "time_scale": self.time_scale,
-            "outcome": self.outcome.value,
-            "drills": [result.to_json() for result in self.results],
-        }
+    runbooks: str | None = None
 
 
 def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
-    """Run the drills and write `journal.json` and `report.html`. Raises JwtdrillError when a drill cannot begin."""
+    """Run the drills and write the folder with its report. Raises JwtdrillError when a drill cannot begin."""
     target = load_target(str(plan.target))
     check_target(target, plan.experiments, plan.watching)
     check_out(plan.out)
@@ -90,6 +58,8 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
             tuple(results),
             plan.renew_watch is not None,
             target.watch.time_scale,
+            objectives(target.objectives_path),
+            plan.runbooks,
         )
 
     try:
@@ -139,22 +109,6 @@ def run_drill(experiment: Experiment, target: str, watching: Watching, say: Say,
     return control.result
 
 
-def write(out: Path, day: GameDay) -> None:
-    """Write the folder in one step: journal and report together, or nothing. Raises BadInputError."""
-    from jwtdrill.drill.report import render_html
-
-    fresh = _fresh(out)
-    try:
-        fresh.mkdir(parents=True, exist_ok=True)
-        (fresh / "journal.json").write_text(json.dumps(day.to_json(), indent=1), encoding="utf-8")
-        (fresh / "report.html").write_text(render_html(day), encoding="utf-8")
-        fresh.rename(out)
-    except OSError as error:
-        raise BadInputError(f"{out}: cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
 def check_target(target: Target, experiments: Sequence[Experiment], watching: Watching) -> None:
     """See before anything starts that the target is there and may be broken so. Raises JwtdrillError."""
     check_allowed(target, experiments)
@@ -197,23 +151,6 @@ def await_quiet(target: Target, say: Say, limit: float = _QUIET_SECONDS) -> None
             time.sleep(1)
     finally:
         watcher.stop()
-
-
-def check_out(out: Path) -> None:
-    """Raises BadInputError when the folder exists already or could not be made."""
-    if out.exists():
-        raise BadInputError(f"{out}: exists already: give another folder with --out")
-    fresh = _fresh(out)
-    try:
-        fresh.mkdir(parents=True, exist_ok=True)
-        fresh.rmdir()
-    except OSError as error:
-        raise BadInputError(f"{out}: cannot be made there ({error.strerror}): give another with --out") from None
-
-
-def _fresh(out: Path) -> Path:
-    """Where the folder is made before it gets its name."""
-    return out.with_name(f".{out.name}.new")
 
 
 def _hush(logger: str) -> None:

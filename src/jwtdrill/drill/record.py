@@ -81,6 +81,14 @@ class FaultSeen:
     end: float
 
 
+@dataclass(frozen=True, slots=True)
+class ActionSeen:
+    """What the drill itself did beside its phases and faults, and when."""
+
+    at: float
+    what: str
+
+
 @dataclass(slots=True)
 class Record:
     """All that a drill saw.
@@ -94,6 +102,29 @@ class Record:
     alerts: list[AlertSpan] | None = None
     seconds: list[SecondSeen] = field(default_factory=list)
     burn: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    actions: list[ActionSeen] = field(default_factory=list)
     problem: str = ""
     stopped: str = ""
     unsteady: str = ""
+
+    @property
+    def begin(self) -> float:
+        """When the first phase began, from which a drill's own times are counted; that of the first sight else."""
+        seen = [interval.begin for interval in self.phases.values()] or [float(s.at) for s in self.seconds]
+        return min(seen, default=0.0)
+
+    @property
+    def end(self) -> float:
+        """When the last phase ended."""
+        return max((interval.end for interval in self.phases.values()), default=self.begin)
+
+    @property
+    def fault(self) -> Interval | None:
+        """From the first fault's beginning to the last one's end; None where none was injected."""
+        if not self.faults:
+            return None
+        return Interval(min(fault.begin for fault in self.faults), max(fault.end for fault in self.faults))
+
+    def phase_at(self, at: float) -> Phase | None:
+        """The phase that holds that instant."""
+        return next((phase for phase, interval in self.phases.items() if interval.holds(at)), None)

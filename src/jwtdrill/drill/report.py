@@ -1,48 +1,63 @@
-"""The game day's report: one HTML file that works offline, with nothing fetched and no script."""
+"""The game day's page: one HTML file that works offline and printed, with nothing fetched and no script."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from jwtdrill import __version__
-from jwtdrill.catalog.failure_modes import FAILURE_MODES
-from jwtdrill.catalog.objectives import TIERS
+from jwtdrill.catalog.objectives import TIERS, Indicator
 from jwtdrill.catalog.verdicts import Verdict
-from jwtdrill.drill.charts import phase_order, timeline_svg
-from jwtdrill.drill.gameday import GameDay
+from jwtdrill.drill import words
+from jwtdrill.drill.charts import DRILL_SHADES, timeline_svg
+from jwtdrill.drill.files import JOURNAL, TICKET, seconds_file
 from jwtdrill.drill.judge import tallies_by_phase
-from jwtdrill.drill.result import DrillResult
+from jwtdrill.drill.record import Phase
+from jwtdrill.drill.result import GameDay
+from jwtdrill.drill.story import DrillStory, Story
 from jwtdrill.load.page import page_environment
 from jwtdrill.load.report import matrix
 
 
-def render_html(day: GameDay) -> str:
+def render_html(story: Story) -> str:
     """The whole page."""
-    environment = page_environment("jwtdrill.drill")
-    environment.filters["seconds"] = lambda value: "–" if value is None else f"{value:.1f} s"  # noqa: RUF001
-    environment.filters["percent"] = lambda value: f"{value:.2%}"
+    environment = page_environment("jwtdrill.drill", DRILL_SHADES)
+    environment.filters |= {
+        "seconds": words.seconds,
+        "number": words.number,
+        "share": words.share,
+        "counted": words.counted,
+        "listed": words.listed,
+        "clock": lambda unix: time.strftime("%H:%M:%S", time.gmtime(unix)),
+    }
+    day = story.day
+    factor = _fastest(day)
     return environment.get_template("report.html.j2").render(
+        story=story,
         day=day,
         version=__version__,
         date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(day.started)),
         minutes=(day.ended - day.started) / 60,
-        drills=[_drill(result) for result in day.results],
+        drills=[_parts(drill, factor) for drill in story.drills],
         verdicts=list(Verdict),
+        factor=factor,
+        raw=[(JOURNAL, "everything, with what was derived"), (TICKET, "this report for a ticket")]
+        + [(seconds_file(d.slug), f"“{d.result.title}” second by second") for d in story.drills],
     )
 
 
-def _drill(result: DrillResult) -> dict[str, Any]:
-    mode = next(mode for mode in FAILURE_MODES if mode.id == result.expected.failure_mode)
-    counts = tallies_by_phase(result.record)
+def _parts(drill: DrillStory, factor: float) -> dict[str, Any]:
+    record = drill.result.record
+    counts = tallies_by_phase(record)
     return {
-        "result": result,
-        "judged": result.judged,
-        "mode": mode,
-        "svg": timeline_svg(result.record, TIERS[0].factor(_period())) if result.record.seconds else "",
-        "matrices": [(phase, matrix(counts[phase])) for phase in phase_order() if phase in counts],
+        "told": drill,
+        "judged": drill.result.judged,
+        "record": record,
+        "svg": timeline_svg(record, factor) if record.seconds and record.phases else "",
+        "matrices": [(phase, matrix(counts[phase])) for phase in Phase if phase in counts],
     }
 
 
-def _period() -> Any:
-    from jwtdrill.catalog.objectives import Indicator, objectives
-
-    return next(o.period for o in objectives() if o.indicator is Indicator.VERIFICATION_SUCCESS)
+def _fastest(day: GameDay) -> float:
+    """The burn rate at which the fastest tier pages."""
+    found = (o.period for o in day.objectives if o.indicator is Indicator.VERIFICATION_SUCCESS)
+    return TIERS[0].factor(next(found, timedelta(days=30)))

@@ -1,12 +1,15 @@
-"""A drill's result: what it was, what it saw, how it is judged; and the same as JSON."""
+"""Results of a drill and of a game day: what it was, what was seen, how it is judged; and the same as JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jwtdrill import __version__
+from jwtdrill.catalog.objectives import Objective
 from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.judge import Judged, tallies_by_phase
 from jwtdrill.drill.record import Record
 from jwtdrill.load.scoreboard import tallies
+from jwtdrill.load.verdict import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class DrillResult:
             "alerts": None
             if record.alerts is None
             else [{**asdict(span), "labels": dict(span.labels)} for span in record.alerts],
+            "actions": [asdict(action) for action in record.actions],
             "tallies": tallies(sum_counts(record)),
             "tallies_by_phase": {phase.value: tallies(c) for phase, c in tallies_by_phase(record).items()},
             "seconds": [
@@ -42,6 +46,41 @@ class DrillResult:
                 for s in record.seconds
             ],
             "burn_rate": {name: [list(point) for point in points] for name, points in record.burn.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GameDay:
+    """A game day, ended. objectives: the target's; runbooks: URL below which their pages are served, if it is known."""
+
+    started: float
+    ended: float
+    environment: str
+    issuer: str
+    results: tuple[DrillResult, ...]
+    fresh_watch: bool
+    time_scale: float
+    objectives: tuple[Objective, ...]
+    runbooks: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Violated if any drill was; else invalid if any was; else held."""
+        outcomes = {result.judged.outcome for result in self.results}
+        return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without what a story makes of it."""
+        return {
+            "jwtdrill": __version__,
+            "started": self.started,
+            "ended": self.ended,
+            "environment": self.environment,
+            "issuer": self.issuer,
+            "fresh_watch": self.fresh_watch,
+            "time_scale": self.time_scale,
+            "outcome": self.outcome.value,
+            "drills": [result.to_json() for result in self.results],
         }
 
 

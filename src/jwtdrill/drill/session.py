@@ -21,7 +21,7 @@ from jwtdrill.drill.judge import Judged, judge, unannounced
 from jwtdrill.drill.live import LiveLoad
 from jwtdrill.drill.plan import fingerprint
 from jwtdrill.drill.processes import start_canary, start_load, stop_load
-from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
+from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
@@ -35,6 +35,7 @@ from jwtdrill.target.model import Target
 _TICK = 0.25
 _LEAST_FAULT = 10.0  # seconds that a fault is held, so that what else fires is seen
 Say = Callable[[str], None]
+Annotate = Callable[[str, str, Interval], None]  # fault or phase, which, and when
 
 
 class StoppedError(JwtdrillError):
@@ -49,15 +50,19 @@ class Watching:
     declare: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Who is told what: a line for what happens, the state a few times a second, and what was when for Grafana."""
+
+    say: Say
+    tick: Say = lambda _: None
+    annotate: Annotate = lambda _kind, _name, _when: None
+
+
 class Session:
-    """A drill against `target`. `say` gets a line for what happens, `tick` the state a few times a second.
+    """A drill against `target`. watch: how alerts are watched, and whether the announced ones are kept from people."""
 
-    watch: how alerts are watched, and whether those that the drill announces are kept from people.
-    """
-
-    def __init__(
-        self, target: Target, experiment: Experiment, watch: Watching, say: Say, tick: Say = lambda _: None
-    ) -> None:
+    def __init__(self, target: Target, experiment: Experiment, watch: Watching, telling: Telling) -> None:
         self.target = target
         self.expected = experiment.expected
         self.record = Record()
@@ -65,8 +70,7 @@ class Session:
         self._fingerprint = fingerprint(target)
         self._journal = Journal(default_journal(), f"{target.environment} {target.issuer.url}")
         self._title = experiment.title
-        self._say = say
-        self._tick = tick
+        self._say, self._tick, self._annotate = telling.say, telling.tick, telling.annotate
         self._agent = FaultClient.of(target)
         self._load: LiveLoad | None = None
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
@@ -83,7 +87,7 @@ class Session:
             if watch.declare:
                 announced = with_own(self.expected.announced, objectives(target.objectives_path))
                 self._declaration = Declaration(target, announced)
-                say(f"declared to Alertmanager: {', '.join(sorted(announced))}")
+                self._did(f"declared to Alertmanager: {', '.join(sorted(announced))}")
             self._journal.note("drill begins", drill=experiment.title, failure_mode=self.expected.failure_mode)
         except BaseException:
             self._holding.close()
@@ -97,7 +101,7 @@ class Session:
         announced, self._load = start_load(self._supervisor, self.target, users, throughput, cases)
         self._announced.append(announced)
         self._load_running = True
-        self._say(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
+        self._did(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
 
     def observe(self, phase: Phase, seconds: float) -> None:
         """Let time pass in that phase, so many seconds at most: fault and recovery end when all has been seen.
@@ -124,6 +128,7 @@ class Session:
             self._tick(f"{phase} {now - begin:.0f}/{seconds:g} s  {', '.join(names) or 'nothing fires'}")
             time.sleep(_TICK)
         self.record.phases[phase] = Interval(begin, time.time())
+        self._annotate("phase", phase, self.record.phases[phase])
 
     def _reason_to_stop(self, phase: Phase) -> str:
         """Why the drill must not go on, empty if it may."""
@@ -159,7 +164,7 @@ class Session:
     def _stop(self, reason: str) -> None:
         """End every fault now, and the drill with it. Raises StoppedError."""
         self.record.stopped = reason
-        self._say(f"stopping: {reason}")
+        self._did(f"stopping: {reason}")
         self._journal.note("drill stops itself", drill=self._title, why=reason)
         with contextlib.suppress(JwtdrillError):  # tried again when the drill is closed
             self.end_faults()
@@ -186,11 +191,13 @@ class Session:
             if held.lost and not self.record.stopped:
                 self.fail(f"the lease of {held.fault} was lost: the fault ended before it should have")
             self._say(f"fault {held.fault} ended")
+            self._annotate("fault", held.fault, Interval(begin, self.record.faults[-1].end))
 
     def stop_load(self) -> None:
         """Stop load and canary, and read what the load saw. Safe to call twice. Raises JwtdrillError."""
         if self._load_running:
             self._load_running = False
+            self.record.actions.append(ActionSeen(time.time(), "load stopped"))
             self._read_load(stop_load(self._supervisor, self._folder.path))
 
     def fail(self, problem: str) -> None:
@@ -218,6 +225,10 @@ class Session:
         judged = judge(self.record, self.expected, self._demands, objectives(self.target.objectives_path))
         self._journal.note("drill ends", drill=self._title, outcome=judged.outcome.value)
         return judged
+
+    def _did(self, what: str) -> None:
+        self.record.actions.append(ActionSeen(time.time(), what))
+        self._say(what)
 
     def _undeclare(self) -> None:
         if self._declaration is not None:

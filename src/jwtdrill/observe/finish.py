@@ -11,9 +11,10 @@ Json = dict[str, Any]
 SCHEMA_VERSION: Final = 39  # Grafana 10.3 to 11.x; newer ones migrate it on load
 PLUGIN_VERSION: Final = "10.4.0"  # without one Grafana takes a panel for a 6.1 one and rewrites it
 DATASOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+GRAFANA: Final[Json] = {"type": "grafana", "uid": "-- Grafana --"}
 IDS_PER_ROW: Final = 100
 _BUILTIN: Final[Json] = {
-    "builtIn": 1, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True,
+    "builtIn": 1, "datasource": GRAFANA, "enable": True,
     "hide": True, "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts",
     "type": "dashboard",
 }  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any, Final
 import attr
 from grafanalib import core
 
-from jwtdrill.catalog.metrics import Metric
-from jwtdrill.observe.finish import DATASOURCE, Json
+from jwtdrill.catalog.metrics import FAULT_ACTIVE, GRAFANA_TAG, Metric
+from jwtdrill.observe.finish import DATASOURCE, GRAFANA, Json
 
 ENVIRONMENT: Final = 'environment=~"$environment"'
 SELECTOR: Final = f'{ENVIRONMENT}, issuer=~"$issuer"'
@@ -215,3 +215,21 @@ def variables(metric: str) -> core.Templating:
     source = core.Template(name="datasource", label="Data source", type="datasource", query="prometheus")
     issuer = labels("issuer", "Issuer", '{environment=~"$environment"}')
     return core.Templating([source, labels("environment", "Environment", ""), issuer])
+
+
+def annotations() -> core.Annotations:
+    """Faults while they are in force, as Prometheus saw them, and what drills have told Grafana itself.
+
+    The query looks over a whole step, for a fault may be shorter than one; Grafana makes a region of neighbouring
+    steps whose value is not 0. Query and step stand at the top, where Grafana 10 reads them and later ones look too.
+    """
+    faults = {
+        "name": "Faults in force", "datasource": DATASOURCE, "enable": True, "iconColor": "red",
+        "expr": f"max by (environment, fault) (max_over_time({FAULT_ACTIVE.name}{{{ENVIRONMENT}}}[$__interval]))",
+        "step": "5s", "titleFormat": "Fault {{fault}}", "textFormat": "{{environment}}", "tagKeys": "fault",
+    }  # fmt: skip
+    drills = {
+        "name": "Drills", "datasource": GRAFANA, "enable": True, "iconColor": "purple",
+        "target": {"type": "tags", "tags": [GRAFANA_TAG], "limit": 100, "matchAny": False},
+    }  # fmt: skip
+    return core.Annotations([faults, drills])

@@ -304,6 +304,14 @@ class Watch(_Table):
     alertmanager: Url | None = None
     time_scale: Annotated[float, Field(ge=1)] = 1  # by which the loaded rules' windows are divided
     file_sd: Path | None = None  # a folder of file_sd files, to have the harness's own metrics scraped
+    grafana: Url | None = None  # that is told of faults and phases, as annotations
+    grafana_token: Reference | None = None  # of a service account that may write them
+
+    @model_validator(mode="after")
+    def _token_has_its_grafana(self) -> "Watch":
+        if self.grafana_token is not None and self.grafana is None:
+            raise ValueError('grafana_token belongs to a Grafana: add for example grafana = "http://127.0.0.1:3000"')
+        return self
 
 
 class Target(_Table):
