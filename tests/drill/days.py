@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from jwtdrill.catalog.objectives import Severity, objectives
 from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.drill.deadlines import Deadline, Demands
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
 from jwtdrill.drill.judge import judge
 from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
@@ -68,17 +69,24 @@ def record(away: Away, alerts: Sequence[AlertSpan] | None, fault: str = "jwks.st
     )
 
 
-def expected(mode: str, *alerts: tuple[str, str, float], recovery: float = 10, **more: object) -> Expectations:
-    return Expectations(
+Wanted = tuple[Expectations, Demands]
+
+
+def expected(mode: str, *alerts: tuple[str, str, float], recovery: float = 10, **more: object) -> Wanted:
+    """What a drill declares and what follows from it; alerts by name, severity, and seconds after which they are late."""
+    declared = Expectations(
         failure_mode=mode,
-        alerts=tuple(ExpectedAlert(name=n, severity=Severity(s), within=w) for n, s, w in alerts),
-        recovery_within=recovery,
+        depth=1,
+        alerts=tuple(ExpectedAlert(name=name, severity=Severity(severity)) for name, severity, _ in alerts),
         **more,  # type: ignore[arg-type]
     )
+    deadlines = tuple(Deadline(name, Severity(s), late - 5 if late < 15 else late / 1.5) for name, s, late in alerts)
+    return declared, Demands(deadlines, recovery_within=recovery, gone_within=60)
 
 
-def drill(name: str, title: str, description: str, seen: Record, wanted: Expectations) -> DrillResult:
-    return DrillResult(name, title, description, wanted, seen, judge(seen, wanted, objectives()))
+def drill(name: str, title: str, description: str, seen: Record, wanted: Wanted) -> DrillResult:
+    declared, demands = wanted
+    return DrillResult(name, title, description, declared, demands, seen, judge(seen, declared, demands, objectives()))
 
 
 def held() -> DrillResult:

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 from tests.drill import days
-from tests.drill.days import BURN, between, expected, never, record, span
+from tests.drill.days import BURN, Wanted, between, expected, never, record, span
 
 from jwtdrill.catalog.alerting import Route
 from jwtdrill.catalog.objectives import objectives
-from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.figures import Fate, Figures, Kind, figures, let_in
 from jwtdrill.drill.record import AlertSpan, Record
 from jwtdrill.drill.result import DrillResult
@@ -17,11 +16,11 @@ from jwtdrill.load.verdict import Outcome
 PAGE = expected("F8", (BURN, "page", 10))
 
 
-def of(seen: Record, wanted: Expectations = PAGE) -> Figures:
-    return figures(seen, wanted, objectives())
+def of(seen: Record, wanted: Wanted = PAGE) -> Figures:
+    return figures(seen, *wanted, objectives())
 
 
-def fates(alerts: list[AlertSpan] | None, wanted: Expectations = PAGE) -> dict[str, Fate]:
+def fates(alerts: list[AlertSpan] | None, wanted: Wanted = PAGE) -> dict[str, Fate]:
     found = of(record({"a": between(1, 20)}, alerts), wanted).alerts
     return {f"{alert.severity} {alert.name}": alert.fate for alert in found}
 
@@ -74,13 +73,14 @@ def test_the_fate_of_an_alert_that_must_come(alerts: list[AlertSpan] | None, fat
     [
         (span("JwtTokenMisuseSpike", 5, 9), Fate.UNANNOUNCED),
         (span("JwtTokenMisuseSpike", 5, 9, suppressed=True), Fate.UNTOLD),
-        (span("JwtUnknownKidFlood", 5, 9, "ticket"), Fate.BESIDE),
-        (span("JwtCanaryBudgetBurn", 5, 9), Fate.ALLOWED),
+        (span("JwtUnknownKidFlood", 5, 9, "ticket"), Fate.UNANNOUNCED),
+        (span("JwtIssuanceBudgetBurn", 5, 9), Fate.ALLOWED),
+        (span("JwtRotationFailed", 5, 9, "ticket"), Fate.ALLOWED),
         (span("JwtTokenMisuseSpike", -9, 30), Fate.EARLY),
     ],
 )
 def test_the_fate_of_an_alert_that_was_not_asked_for(alert: AlertSpan, fate: Fate) -> None:
-    wanted = PAGE.model_copy(update={"may": ("JwtCanaryBudgetBurn",)})
+    wanted = expected("F8", (BURN, "page", 10), may=("JwtIssuanceBudgetBurn",))
     assert fates([span(BURN, 5, 20), alert], wanted)[f"{alert.severity} {alert.name}"] is fate
 
 
@@ -102,7 +102,13 @@ def test_a_missed_alert_says_what_was_seen_in_its_place(alerts: list[AlertSpan],
 @pytest.mark.parametrize("make", days.ALL)
 def test_fates_and_verdict_never_contradict_each_other(make: object) -> None:
     result: DrillResult = make()  # type: ignore[operator]
-    found = figures(result.record, result.expected, objectives(), judged=result.judged.outcome is not Outcome.INVALID)
+    found = figures(
+        result.record,
+        result.expected,
+        result.demands,
+        objectives(),
+        judged=result.judged.outcome is not Outcome.INVALID,
+    )
     bad = [alert for alert in found.alerts if alert.fate.good is False]
     if result.judged.outcome is not Outcome.VIOLATED:
         assert not bad

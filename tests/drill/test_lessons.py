@@ -20,7 +20,7 @@ WANTED = expected("F10", (BURN, "page", 10))
 
 def of(result: DrillResult) -> list[Lesson]:
     valid = result.judged.outcome is not Outcome.INVALID
-    return list(lessons(result, figures(result.record, result.expected, objectives(), judged=valid)))
+    return list(lessons(result, figures(result.record, result.expected, result.demands, objectives(), judged=valid)))
 
 
 def learnt(seen: Record, wanted: Expectations = WANTED) -> list[Lesson]:

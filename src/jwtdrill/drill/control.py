@@ -118,7 +118,13 @@ def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **_
         set_current(None)
         experiment = control.experiment
         control.result = DrillResult(
-            experiment.name, experiment.title, experiment.description, experiment.expected, session.record, judged
+            experiment.name,
+            experiment.title,
+            experiment.description,
+            experiment.expected,
+            session.demands,
+            session.record,
+            judged,
         )
         state[RESULT] = control.result.to_json()
         control.say(_verdict_line(judged))

@@ -10,8 +10,9 @@ from enum import StrEnum
 from jwtdrill.catalog.alerting import Alert, BurnAlert, Route
 from jwtdrill.catalog.alerts import ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
-from jwtdrill.catalog.objectives import Objective, Severity
+from jwtdrill.catalog.objectives import Objective
 from jwtdrill.catalog.verdicts import Expected
+from jwtdrill.drill.deadlines import Demands
 from jwtdrill.drill.expectations import Expectations, with_own
 from jwtdrill.drill.judge import recovery_time
 from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
@@ -30,7 +31,6 @@ class Fate(StrEnum):
     EARLY = "before the fault"
     ALLOWED = "allowed"
     UNANNOUNCED = "not announced"
-    BESIDE = "ticket beside it"
     UNTOLD = "nobody was told"
 
     @property
@@ -120,11 +120,13 @@ class Figures:
         return tuple(sorted(felt, key=lambda one: (one.felt_after, one.place)))
 
 
-def figures(record: Record, expected: Expectations, objectives: Sequence[Objective], *, judged: bool = True) -> Figures:
+def figures(
+    record: Record, expected: Expectations, demands: Demands, objectives: Sequence[Objective], *, judged: bool = True
+) -> Figures:
     """All figures of a drill. judged: whether it is valid, so that an alert that did not come is missed."""
     fault = record.fault or record.phases.get(Phase.FAULT)
     after = [s for s in record.seconds if fault is not None and s.at + 1 > fault.begin and s.good_refused]
-    alerts = _alerts(record, expected, objectives, fault, judged) if fault is not None else ()
+    alerts = _alerts(record, expected, demands, objectives, fault, judged) if fault is not None else ()
     places = _propagation(record.seconds, fault) if fault is not None else ()
     told = [alert.after for alert in alerts if alert.fate in TELLING and alert.after is not None]
     return Figures(
@@ -176,7 +178,12 @@ def _only(second: SecondSeen, place: str) -> SecondSeen:
 
 
 def _alerts(
-    record: Record, expected: Expectations, objectives: Sequence[Objective], fault: Interval, judged: bool
+    record: Record,
+    expected: Expectations,
+    demands: Demands,
+    objectives: Sequence[Objective],
+    fault: Interval,
+    judged: bool,
 ) -> tuple[AlertFigure, ...]:
     """First those that had to come, then the others that were seen."""
     known = _known(objectives)
@@ -202,7 +209,7 @@ def _alerts(
         )
 
     found, explained = [], set()
-    for wanted in expected.alerts:
+    for wanted in demands.deadlines:
         came = _first(
             s
             for s in spans
@@ -215,11 +222,10 @@ def _alerts(
         elif came is None:
             fate = Fate.MISSED if judged else Fate.NOT_JUDGED
         else:
-            fate = Fate.ON_TIME if came.first_seen - fault.begin <= wanted.within else Fate.LATE
+            fate = Fate.ON_TIME if came.first_seen - fault.begin <= wanted.late else Fate.LATE
         explained.add((wanted.name, wanted.severity.value))
-        found.append(figure(wanted.name, wanted.severity, fate, came, wanted.within))
-    pages = {alert.name for alert in expected.alerts if alert.severity is Severity.PAGE}
-    announced = with_own(pages | set(expected.may), objectives)
+        found.append(figure(wanted.name, wanted.severity, fate, came, wanted.late))
+    announced = with_own(expected.announced, objectives)
     for (name, severity), group in sorted(_grouped(spans).items(), key=lambda item: item[1].first_seen):
         early = control is not None and any(
             control.holds(s.first_seen) for s in spans if (s.name, s.severity) == (name, severity)
@@ -234,9 +240,7 @@ def _alerts(
 def _fate_beside(span: AlertSpan, announced: frozenset[str]) -> Fate:
     if span.suppressed:
         return Fate.UNTOLD
-    if span.name in announced:
-        return Fate.ALLOWED
-    return Fate.UNANNOUNCED if span.severity == Severity.PAGE else Fate.BESIDE
+    return Fate.ALLOWED if span.name in announced else Fate.UNANNOUNCED
 
 
 def _grouped(spans: Iterable[AlertSpan]) -> dict[tuple[str, str], AlertSpan]:

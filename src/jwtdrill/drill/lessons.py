@@ -134,10 +134,26 @@ def _unannounced(seen: Seen) -> Iterator[Lesson]:
     for alert in seen.figures.fated(Fate.UNANNOUNCED):
         yield Action(
             f"Decide whether {alert.name} tells of this fault: announce it, or have the right page silence it",
-            f"It paged {seconds(alert.after)} after the fault began, and the drill does not announce it",
+            f"It came as a {alert.severity} {seconds(alert.after)} after the fault began, unannounced by the drill",
             Owner(alert.route),
             alert.runbook,
         )
+
+
+def _stopped(seen: Seen) -> Iterator[Lesson]:
+    if seen.result.record.stopped:
+        what = "Find out why the drill had to stop itself before it is run again"
+        yield Action(what, seen.result.record.stopped, Owner.DRILLS, seen.cause)
+
+
+def _stuck(seen: Seen) -> Iterator[Lesson]:
+    allowed = seconds(seen.result.demands.gone_within)
+    for alert in seen.figures.alerts:
+        if alert.name in seen.result.judged.stuck and alert.severity == "page":
+            what = f"Find out what keeps {alert.name} on once the cause is gone"
+            yield Action(
+                what, f"It was on for more than {allowed} after the fault's end", Owner(alert.route), alert.runbook
+            )
 
 
 def _early(seen: Seen) -> Iterator[Lesson]:
@@ -147,7 +163,7 @@ def _early(seen: Seen) -> Iterator[Lesson]:
 
 
 def _recovery(seen: Seen) -> Iterator[Lesson]:
-    allowed, after = seen.result.expected.recovery_within, seen.result.judged.recovered_after
+    allowed, after = seen.result.demands.recovery_within, seen.result.judged.recovered_after
     if after is not None and after <= allowed:
         return
     last = _slowest(seen.figures)
@@ -270,7 +286,7 @@ def _bounds(seen: Seen) -> list[_Bound]:
     ]
     recovered = seen.result.judged.recovered_after
     if recovered is not None and seen.figures.hurt_seconds:
-        allowed = seen.result.expected.recovery_within
+        allowed = seen.result.demands.recovery_within
         found.append(_Bound("the recovery", recovered, allowed, Owner.PLATFORM, seen.cause))
     return found
 
@@ -282,10 +298,12 @@ def _slowest(figures: Figures) -> Propagation | None:
 
 _RULES: tuple[Callable[[Seen], Iterator[Lesson]], ...] = (
     _let_in,
+    _stopped,
     _unsteady,
     _missed,
     _late,
     _unannounced,
+    _stuck,
     _early,
     _recovery,
     _clean_apart,

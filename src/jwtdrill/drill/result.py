@@ -5,6 +5,7 @@ from typing import Any
 
 from jwtdrill import __version__
 from jwtdrill.catalog.objectives import Objective
+from jwtdrill.drill.deadlines import Demands
 from jwtdrill.drill.expectations import Expectations
 from jwtdrill.drill.judge import Judged, tallies_by_phase
 from jwtdrill.drill.record import Record
@@ -20,6 +21,7 @@ class DrillResult:
     title: str
     description: str
     expected: Expectations
+    demands: Demands
     record: Record
     judged: Judged
 

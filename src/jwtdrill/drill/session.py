@@ -66,7 +66,7 @@ class Session:
         self.target = target
         self.expected = experiment.expected
         self.record = Record()
-        self._demands = experiment.demands(target)
+        self.demands = experiment.demands(target)
         self._fingerprint = fingerprint(target)
         self._journal = Journal(default_journal(), f"{target.environment} {target.issuer.url}")
         self._title = experiment.title
@@ -152,11 +152,11 @@ class Session:
 
     def _seen_all(self, phase: Phase, now: float) -> bool:
         """Whether the phase has shown what it is for."""
-        if phase is Phase.FAULT and self._watcher is not None and self._demands.deadlines and self._held:
+        if phase is Phase.FAULT and self._watcher is not None and self.demands.deadlines and self._held:
             since = min(begin for _, _, begin in self._held)
             seen = {(span.name, span.severity) for span in self._watcher.spans() if not span.suppressed}
             least = max(_LEAST_FAULT, self.expected.false_accepts_within or 0.0)
-            return now - since >= least and {(d.name, d.severity.value) for d in self._demands.deadlines} <= seen
+            return now - since >= least and {(d.name, d.severity.value) for d in self.demands.deadlines} <= seen
         if phase is Phase.RECOVERY and self._load is not None and self._load.clean:
             return all(span.severity != Severity.PAGE for span in self._firing())
         return False
@@ -222,7 +222,7 @@ class Session:
         self._read_burn()
         self._agent.close()
         self._folder.remove()
-        judged = judge(self.record, self.expected, self._demands, objectives(self.target.objectives_path))
+        judged = judge(self.record, self.expected, self.demands, objectives(self.target.objectives_path))
         self._journal.note("drill ends", drill=self._title, outcome=judged.outcome.value)
         return judged
 

@@ -169,7 +169,7 @@ def tell(day: GameDay) -> Story:
 def _drill(day: GameDay, result: DrillResult, slug: str) -> DrillStory:
     mode = next(mode for mode in FAILURE_MODES if mode.id == result.expected.failure_mode)
     valid = result.judged.outcome is not Outcome.INVALID
-    found = figures(result.record, result.expected, day.objectives, judged=valid)
+    found = figures(result.record, result.expected, result.demands, day.objectives, judged=valid)
     return DrillStory(slug, result, mode, found, tuple(_why(result, found)), lessons(result, found))
 
 
@@ -195,7 +195,7 @@ def _wrong(result: DrillResult, found: Figures) -> Iterator[str]:
     for fates, one, many in (
         ((Fate.MISSED,), "an alert did not come", "alerts did not come"),
         ((Fate.LATE,), "an alert came late", "alerts came late"),
-        ((Fate.UNANNOUNCED,), "an alert woke people that should not have", "alerts woke people that should not have"),
+        ((Fate.UNANNOUNCED,), "an alert came that was not announced", "alerts came that were not announced"),
         ((Fate.EARLY,), "an alert came before anything was broken", "alerts came before anything was broken"),
     ):
         times = len(found.fated(*fates))
@@ -204,7 +204,7 @@ def _wrong(result: DrillResult, found: Figures) -> Iterator[str]:
     recovered = result.judged.recovered_after
     if recovered is None:
         yield "users were not served again by the end"
-    elif recovered > expected.recovery_within:
+    elif recovered > result.demands.recovery_within:
         yield "users were served again too late"
     if record.unsteady:
         yield "the system was not back to normal afterwards"
@@ -258,12 +258,12 @@ def _of_the_day(day: GameDay, drills: Sequence[DrillStory]) -> Iterator[Lesson]:
             f"at that rate all of it is gone after {seconds(lasts)}",
         )
     drilled = {drill.mode.id for drill in drills}
-    ready = [mode for mode in FAILURE_MODES if mode.drill and mode.id not in drilled]
+    ready = [mode for mode in FAILURE_MODES if mode.drills and mode.id not in drilled]
     if ready:
         names = listed([f"{mode.name} ({mode.id})" for mode in ready])
         why = f"There are drills for {names}"
         yield Action("Drill what was left out today", why, Owner.DRILLS, rank=Rank.BETTER)
-    bare = [mode for mode in FAILURE_MODES if not mode.drill and mode.id not in drilled]
+    bare = [mode for mode in FAILURE_MODES if not mode.drills and mode.id not in drilled]
     if bare:
         names = listed([f"{mode.name} ({mode.id})" for mode in bare])
         yield Question("Which of the failures that nobody has drilled would hurt most?", f"Not drilled: {names}")
