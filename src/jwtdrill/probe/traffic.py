@@ -25,8 +25,9 @@ from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.verdicts import Expected, Verdict
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.flows.misuse import KINDS, Traffic
-from jwtdrill.probe.misuse import Shot, Source, Workshop, source_of
+from jwtdrill.probe.misuse import Shot, Source, source_of
 from jwtdrill.probe.sending import send
+from jwtdrill.probe.supply import Workshop
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
 
