@@ -154,8 +154,10 @@ def test_a_fresh_fault_ends_a_guard_that_another_agent_began(
 ) -> None:
     fault = starved(stop)
     asyncio.run(fault.apply(site))
-    os.kill(guard_of(site), 19)  # it hangs, and will not notice that its agent is gone
+    guard = psutil.Process(guard_of(site))
+    guard.suspend()  # it hangs, and will not notice that its agent is gone
     asyncio.run(starved(stop).undo(site))
+    assert guard.status() == psutil.STATUS_ZOMBIE
     assert whole_again(victim.pid, site)
     asyncio.run(fault.undo(site))
 

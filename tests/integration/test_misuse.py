@@ -180,7 +180,7 @@ def test_an_agent_that_is_killed_leaves_no_traffic_no_stopped_process_and_no_gro
     def clean() -> bool:
         victims = [psutil.Process(pid_of(lab, f"verifier-{letter}")).status() for letter in "ab"]
         groups = [Path(note.group) for note in noted if note is not None and note.group]
-        guards = processes_naming("jwtdrill.processes.throttle")
+        guards = [line for line in processes_naming(str(lab.folder)) if "jwtdrill.processes.throttle" in line]
         return not (traffic(lab) or psutil.STATUS_STOPPED in victims or guards or any(map(Path.exists, groups)))
 
     assert until(clean, 5) < 2

@@ -4,33 +4,27 @@ A source gives one shot at a time and never waits: where a shot depends on the a
 on a good token that cannot be had, there is none to give, rather than one whose verdict nobody knows.
 """
 
-import asyncio
 import itertools
 import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import httpx
-
 from jwtdrill.catalog.verdicts import Expected, Verdict
-from jwtdrill.errors import BadInputError, MissingPartError
+from jwtdrill.errors import BadInputError
 from jwtdrill.flows import misuse
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
-from jwtdrill.flows.misuse import LIFETIME, token_client
+from jwtdrill.flows.misuse import LIFETIME
 from jwtdrill.flows.refresh import Refresh
-from jwtdrill.flows.token import JWT_BEARER, ClientIdentity, JwtBearer, TokenFlow, signer_of
-from jwtdrill.probe.genuine import Allowance, TokenSource
-from jwtdrill.target.discovery import Endpoints, discover, require_keys
-from jwtdrill.target.model import Client, Resource, Target
+from jwtdrill.flows.token import JWT_BEARER, ClientIdentity, JwtBearer, TokenFlow
+from jwtdrill.probe.supply import AGAIN, Supply, Workshop
+from jwtdrill.target.model import Client, Resource
 from jwtdrill.tokens.cases import Carrier, Case, Material, Need, NotApplicableError
 from jwtdrill.tokens.cases.crafting import claims_of, header_of, seal, signature_of, with_claims
-from jwtdrill.tokens.held import GoodToken
 from jwtdrill.tokens.reading import claims_of as claims_in
 from jwtdrill.tokens.reading import numeric_date
 
@@ -41,7 +35,6 @@ _OFFLINE = "offline_access"
 _REUSES = 20  # of one refresh token before the next is got
 _LONGEST_WAIT = 600.0  # seconds that genuine tokens are waited out
 _NEVER = float("inf")
-_AGAIN = 1.0  # seconds after which a token that could not be had is asked for again
 _NETWORKS = ("198.51.100", "203.0.113")  # for documentation: nobody's (RFC 5737)
 
 
@@ -66,85 +59,6 @@ class Source(Protocol):
 
     def shot(self, elapsed: float) -> Shot | None:
         """The next one, `elapsed` seconds after the traffic began; None where there is none now."""
-
-
-class Supply:
-    """A genuine token of one client, renewed at half its life; while the issuer gives none, the last one."""
-
-    def __init__(self, source: TokenSource, client: httpx.AsyncClient) -> None:
-        self._source = source
-        self._client = client
-        self._wanted = asyncio.Event()
-        self._renew_after = 0.0
-        self.held = GoodToken("", 0.0, 0.0)
-
-    @property
-    def token(self) -> str:
-        """The newest."""
-        return self.held.token
-
-    @property
-    def good(self) -> bool:
-        """Whether it must still be accepted."""
-        return self.held.good(time.monotonic())
-
-    async def renew(self) -> None:
-        """Get another. Raises MissingPartError, BadInputError."""
-        token, half = await self._source.another(self._client)
-        self.held, self._renew_after = GoodToken(token, time.monotonic(), 2 * half), half
-
-    def want_another(self) -> None:
-        """Have the token renewed soon: this one is spoilt."""
-        self._wanted.set()
-
-    async def keep(self) -> None:
-        """Renew it in time. Returns when limits.tokens is used up."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._renew_after)
-            self._wanted.clear()
-            try:
-                await self.renew()
-            except MissingPartError:
-                self._renew_after = _AGAIN
-            except BadInputError:
-                return
-            await asyncio.sleep(_AGAIN)
-
-
-class Workshop:
-    """All that sources are made with. Use `open`."""
-
-    def __init__(self, target: Target, endpoints: Endpoints, client: httpx.AsyncClient) -> None:
-        self.target = target
-        self.endpoints = endpoints
-        self.client = client
-        self.allowance = Allowance(target.limits.tokens)
-        self.signer = signer_of(target)
-        self.jwks: tuple[Mapping[str, Any], ...] = ()
-        self.supplies: list[Supply] = []
-        self._by_client: dict[str, Supply] = {}
-
-    @classmethod
-    async def open(cls, target: Target, client: httpx.AsyncClient) -> "Workshop":
-        """With the issuer's endpoints found. Raises MissingPartError, BadInputError."""
-        return cls(target, await asyncio.to_thread(discover, target), client)
-
-    async def supply(self, place: Resource, *, own: bool = False) -> Supply:
-        """Good tokens for that resource; own: that no other place uses. Raises MissingPartError, BadInputError."""
-        described = token_client(self.target, place)
-        name = place.label if own else described.id if described is not None else ""
-        if name not in self._by_client:
-            identity = ClientIdentity(described, self.target, self.endpoints) if described is not None else None
-            source = TokenSource(self.target, self.endpoints, identity, allowance=self.allowance)
-            made = self._by_client[name] = Supply(source, self.client)
-            await made.renew()
-            self.supplies.append(made)
-        return self._by_client[name]
-
-    async def read_keys(self) -> None:
-        """Fetch the published keys. Raises MissingPartError, BadInputError."""
-        self.jwks = await asyncio.to_thread(require_keys, self.target, self.endpoints)
 
 
 async def source_of(traffic: misuse.Traffic, workshop: Workshop) -> Source:
@@ -408,13 +322,13 @@ class _RefreshReuse:
     def _granted(self, response: Response, verdict: Verdict) -> None:  # noqa: ARG002
         granted = JwtBearer(self._identity).grant(response)
         self._unused = (granted.refresh or "") if granted is not None else ""
-        self._not_before = 0.0 if self._unused else time.monotonic() + _AGAIN
+        self._not_before = 0.0 if self._unused else time.monotonic() + AGAIN
 
     def _refreshed(self, response: Response, verdict: Verdict) -> None:  # noqa: ARG002
         if verdict is Verdict.ACCEPTED:
             self._used, self._left = self._unused, _REUSES
         self._unused = ""
-        self._not_before = time.monotonic() + _AGAIN
+        self._not_before = time.monotonic() + AGAIN
 
     def _shot(
         self,

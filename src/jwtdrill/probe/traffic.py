@@ -25,8 +25,9 @@ from jwtdrill.catalog.exposition import Instruments
 from jwtdrill.catalog.verdicts import Expected, Verdict
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.flows.misuse import KINDS, Traffic
-from jwtdrill.probe.misuse import Shot, Source, Workshop, source_of
+from jwtdrill.probe.misuse import Shot, Source, source_of
 from jwtdrill.probe.sending import send
+from jwtdrill.probe.supply import Workshop
 from jwtdrill.target.load import load_target, tls_context
 from jwtdrill.target.model import Target
 
@@ -120,8 +121,8 @@ class Sender:
     """Sends a source's shots when they are due."""
 
     def __init__(self, target: Target, tallies: Tallies) -> None:
-        self.client = self._new_client(target)
-        self._target = target
+        self._tls = tls_context(target)
+        self.client = self._new_client()
         self._tallies = tallies
         self._from: dict[str, httpx.AsyncClient] = {"": self.client}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -140,12 +141,15 @@ class Sender:
                 task.add_done_callback(self._under_way.discard)
             due += 1 / rate
 
-    async def close(self) -> None:
+    async def drain(self) -> None:
         """Give what is under way a moment, then drop it: what has no answer counts for nothing."""
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=_LAST_ANSWERS)
             for task in late:
                 task.cancel()
+
+    async def close(self) -> None:
+        """Close all connections."""
         for client in self._from.values():
             await client.aclose()
 
@@ -161,13 +165,12 @@ class Sender:
 
     def _client(self, sender: str) -> httpx.AsyncClient:
         if sender not in self._from:
-            self._from[sender] = self._new_client(self._target, sender)
+            self._from[sender] = self._new_client(sender)
         return self._from[sender]
 
-    @staticmethod
-    def _new_client(target: Target, sender: str = "") -> httpx.AsyncClient:
+    def _new_client(self, sender: str = "") -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(
-            verify=tls_context(target),
+            verify=self._tls,
             local_address=sender or None,
             limits=httpx.Limits(max_connections=_MOST_UNDER_WAY, max_keepalive_connections=50 if not sender else 1),
         )
@@ -197,7 +200,7 @@ async def run(target: Target, order: Order) -> list[dict[str, Any]]:
             finally:
                 for task in (*tasks, *keeping):
                     task.cancel()
-                await sender.close()
+                await sender.drain()
     finally:
         await sender.close()
     return tallies.rows()
