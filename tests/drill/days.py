@@ -73,7 +73,7 @@ Wanted = tuple[Expectations, Demands]
 
 
 def expected(mode: str, *alerts: tuple[str, str, float], recovery: float = 10, **more: object) -> Wanted:
-    """What a drill declares and what follows from it; alerts by name, severity, and seconds after which they are late."""
+    """What a drill declares and what follows; alerts by name, severity, and seconds after which they are late."""
     declared = Expectations(
         failure_mode=mode,
         depth=1,

@@ -75,7 +75,7 @@ def test_bad_tokens_that_were_let_in_come_before_all_else() -> None:
 
 def test_bad_tokens_that_the_drill_allows_are_a_question() -> None:
     result = days.let_in()
-    wanted = result.expected.model_copy(update={"false_accepts": 20})
+    wanted = result.expected.model_copy(update={"false_accepts": 20}), result.demands
     found = of(drill(result.name, result.title, "", result.record, wanted))
     assert question(found, "Is it still right that this drill allows 20 bad tokens").why.startswith("12 of case")
 
@@ -158,7 +158,7 @@ def test_an_invalid_drill_says_only_why() -> None:
 def test_an_invalid_drill_still_tells_what_was_let_in() -> None:
     result = days.let_in()
     spoilt = replace(result.record, problem="the lab died")
-    found = of(drill(result.name, result.title, "", spoilt, result.expected))
+    found = of(drill(result.name, result.title, "", spoilt, (result.expected, result.demands)))
     assert [type(one) for one in found] == [Action, Action]
     action(found, "Find out why 12 bad tokens were let in")
 
@@ -169,7 +169,7 @@ def test_a_fault_that_was_not_injected_is_to_be() -> None:
     [one] = learnt(seen)
     assert isinstance(one, Action)
     assert one.what.startswith("Find out why no fault was injected")
-    assert f"{BURN} fires as a page within 10 s" in one.why
+    assert f"{BURN} fires as a page within 10.0 s" in one.why
 
 
 @pytest.mark.parametrize("make", days.ALL)

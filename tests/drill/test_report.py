@@ -114,7 +114,7 @@ def test_runbooks_that_are_served_are_linked() -> None:
 def test_what_others_wrote_is_text_and_nothing_else() -> None:
     made = missed_and_late()
     made.record.unsteady = _EVIL
-    told = tell(day(drill("x", _EVIL, _EVIL, made.record, made.expected)))
+    told = tell(day(drill("x", _EVIL, _EVIL, made.record, (made.expected, made.demands))))
     page, ticket = render_html(told), render_markdown(told)
     assert "<script" not in page
     assert not Structure(page).open
@@ -174,7 +174,7 @@ def test_a_drill_that_saw_nothing_still_has_its_page() -> None:
     made = days.invalid()
     made.record.seconds, made.record.phases, made.record.faults, made.record.burn = [], {}, [], {}
     made.record.problem = "the load left no result"
-    told = tell(day(drill("x", "X", "", made.record, made.expected)))
+    told = tell(day(drill("x", "X", "", made.record, (made.expected, made.demands))))
     assert "the load left no result" in render_html(told)
     assert "the load left no result" in render_markdown(told)
 

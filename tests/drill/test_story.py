@@ -49,7 +49,7 @@ def test_a_drill_that_went_wrong_says_how_in_few_words() -> None:
         (
             "an alert did not come",
             "an alert came late",
-            "an alert woke people that should not have",
+            "2 alerts came that were not announced",
             "users were not served again by the end",
         ),
         ("12 bad tokens were let in",),
@@ -101,7 +101,7 @@ def test_runbooks_are_links_only_where_it_is_known_where_they_are_served() -> No
 
 
 def test_every_drill_has_a_name_of_its_own_that_suits_files_and_links() -> None:
-    seen, wanted = days.held().record, days.held().expected
+    seen, wanted = days.held().record, (days.held().expected, days.held().demands)
     named = [drill(name, "T", "", seen, wanted) for name in ("a", "a", "a-2", "../Ä b/c", "")]
     slugs = [one.slug for one in story(*named).drills]
     assert slugs == ["a", "a-2", "a-2-2", "b-c", "drill"]

@@ -1,6 +1,7 @@
 """Faults are named and parametrised by users: whatever is wrong is said in one line."""
 
 import re
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import jwtdrill.faults
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.fault import AfterEffect
-from jwtdrill.faults.registry import FAULTS, HTTP_FAULTS, make_fault
+from jwtdrill.faults.registry import FAULTS, HTTP_FAULTS, find_fault, make_fault
 from jwtdrill.target.model import Times
 
 FOLDER = Path(jwtdrill.faults.__file__).parent
@@ -17,7 +18,7 @@ FOLDER = Path(jwtdrill.faults.__file__).parent
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("jwks.statsu", {}, "unknown fault 'jwks.statsu': choose from clock.skew, keys."),
+        ("jwks.statsu", {}, "unknown fault 'jwks.statsu': choose from clock.back_step, clock.drift"),
         (
             "jwks.status",
             {"code": 503},
@@ -42,10 +43,16 @@ def test_a_wrong_fault_is_refused(name: str, params: dict[str, object], message:
 
 
 def test_every_fault_says_who_suffers_and_for_how_long() -> None:
-    for kind in (*FAULTS.values(), *HTTP_FAULTS.values()):
-        assert kind.blast_radius
-        assert kind.after_effect.words
-        assert set(kind.after_effect.times) <= set(Times.model_fields)
+    wanted = {"clock": "a", "seconds": 1, "process": "a", "processes": ["a"], "rate": 1, "most": 9}
+    for name in (*FAULTS, *(f"jwks.{kind}" for kind in HTTP_FAULTS)):
+        kind = find_fault(name)
+        required = {
+            one.name for one in fields(kind) if one.init and one.default is MISSING and one.default_factory is MISSING
+        }  # type: ignore[arg-type]
+        fault = make_fault(name, {key: value for key, value in wanted.items() if key in required})
+        assert fault.blast_radius
+        assert fault.after_effect.words
+        assert set(fault.after_effect.times) <= set(Times.model_fields)
 
 
 def test_an_after_effect_without_a_bound_says_what_to_set() -> None:
