@@ -1,14 +1,15 @@
 # Each target sets itself up: a virtual environment in .venv with pinned dependencies, and for those that need them
 # Prometheus, Alertmanager and libfaketime from the system's packages; for the tests Chromium too.
 #
-#   make gameday   the three drills on the embedded lab, with a report
+#   make gameday   three drills on the embedded lab, with a report
+#   make prove     every drill of chaos/ against every alert
 #   make test      lint, types and all tests but the slow ones
 #   make slow      the slow tests
 #   make lint      ruff and mypy alone
 #   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
 #   make build     write alerts/, dashboards/ and docs/catalog.md anew from the catalogue
 #   make bench     benchmarks as ratios to a reference in the same run
-#   make constraints   pin the dependencies anew
+#   make constraints   pin new dependencies, and all anew with UPGRADE=-U
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,16 +23,23 @@ BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 OIDC := tests/interop/oidc_provider
 INTEROP := $(OIDC)/node_modules/.installed
 
-.PHONY: gameday test slow interop lint build bench constraints clean
+# Tests that start real processes run one by one, for what they measure is time; all others two at a time.
+TIMED := tests/integration tests/interop tests/load tests/processes
+ALONE := tests $(TIMED:%=--ignore=%)
+
+.PHONY: gameday prove test slow interop lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
-	$(BIN)/jwtdrill gameday $(GAMEDAY)
+	$(BIN)/jwtdrill gameday clock_skew jwks_outage rotation_without_overlap $(GAMEDAY)
+
+prove: $(STAMP) $(SYSTEM)
+	$(BIN)/jwtdrill prove $(PROVE)
 
 test: lint $(SYSTEM) $(BROWSER) interop
-	$(BIN)/pytest -m "not slow" $(PYTEST)
+	@$(call tested,not slow)
 
 slow: $(STAMP) $(SYSTEM) $(BROWSER)
-	$(BIN)/pytest -m slow $(PYTEST)
+	@$(call tested,slow)
 
 interop: $(INTEROP)
 
@@ -50,8 +58,9 @@ bench: $(STAMP) $(SYSTEM)
 
 constraints:
 	@command -v uv >/dev/null || { echo "make constraints needs uv: pip install uv" >&2; exit 2; }
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -q -o $@.new
-	{ echo '# Made by `make constraints`: every dependency with its hashes, for Python 3.11 to 3.13.'; cat $@.new; } > $@.txt
+	cp $@.txt $@.new
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -q $(UPGRADE) -o $@.new
+	{ echo '# Made by `make constraints`: every dependency with its hashes, for Python 3.11 to 3.13.'; grep -v '^# Made' $@.new; } > $@.txt
 	rm $@.new
 
 clean:
@@ -79,6 +88,15 @@ $(BROWSER): $(STAMP)
 	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "no chromium and chromedriver: the tests in a browser are skipped" >&2; \
 	else $(call system-packages,$(BROWSER_PACKAGES),$(BROWSER)); fi
+
+# Both halves run whatever becomes of the first. Nothing to run (5) is no failure: of a half in which nothing had failed.
+define tested
+	status=0; \
+	for half in "-n 2 $(ALONE)" "$(TIMED)"; do \
+	  $(BIN)/pytest -m "$(1)" $$half $(PYTEST); code=$$?; [ $$code = 0 ] || [ $$code = 5 ] || status=1; \
+	done; \
+	exit $$status
+endef
 
 # A Debian without python3-venv has the module but not pip's wheel: installed as root, else said.
 define make-venv

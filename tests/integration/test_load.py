@@ -14,7 +14,7 @@ from tests.integration.conftest import ROOT, Commands, processes_naming, until
 from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.files import build_dashboards
-from jwtdrill.observe.stack import announce
+from jwtdrill.processes.scraping import announce
 from jwtdrill.processes.supervisor import free_port
 from jwtdrill.target.load import load_target
 

@@ -34,6 +34,11 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="refusals for a bad signature or an algorithm that is not allowed, while the canary is accepted",
         alerts=("JwtSignatureFailures", "JwtTokenMisuseSpike"),
         panel=_REFUSALS,
+        faults=("misuse.forged",),
+        drills=(
+            "forged_token_flood",
+            "forged_tokens",
+        ),
     ),
     FailureMode(
         id="F2",
@@ -42,6 +47,8 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="refusals as expired rise; tokens that live for days are seen",
         alerts=("JwtExpiredTokenStorm", "JwtTokenLifetimeLong"),
         panel=_REFUSALS,
+        faults=("misuse.expired",),
+        drills=("expired_token_storm",),
     ),
     FailureMode(
         id="F3",
@@ -50,6 +57,8 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="refusals for a wrong audience",
         alerts=("JwtAudienceMismatch",),
         panel=("oncall", "Refusals by issuer and audience"),
+        faults=("misuse.wrong_audience",),
+        drills=("audience_mismatch",),
     ),
     FailureMode(
         id="F4",
@@ -58,6 +67,11 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="the same token again: refused as replayed, or let in",
         alerts=("JwtTokenReplay",),
         panel=("debug", "Replays"),
+        faults=(
+            "misuse.replay",
+            "misuse.refresh_reuse",
+        ),
+        drills=("replay",),
     ),
     FailureMode(
         id="F5",
@@ -67,6 +81,11 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         alerts=("JwtKeySetStale", "JwtVerificationBudgetBurn"),
         panel=("oncall", "Age of the keys on hand"),
         faults=("jwks.stale", "jwks.not_modified", "jwks.cache_headers"),
+        drills=(
+            "auth0_2018_11",
+            "key_distribution_lag",
+            "logto_2026_01",
+        ),
     ),
     FailureMode(
         id="F6",
@@ -75,6 +94,8 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="tokens that carry more scope than is allowed",
         alerts=("JwtExcessScope",),
         panel=("debug", "Excess scope and leak suspicions"),
+        faults=("misuse.over_scoped",),
+        drills=("over_privileged_tokens",),
     ),
     FailureMode(
         id="F7",
@@ -83,6 +104,8 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="one token from abnormally many addresses",
         alerts=("JwtTokenLeakSuspicion",),
         panel=("debug", "Excess scope and leak suspicions"),
+        faults=("misuse.spray",),
+        drills=("token_leakage",),
     ),
     FailureMode(
         id="F8",
@@ -93,8 +116,10 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         panel=_REFUSALS,
         faults=(
             "keys.rotate_without_overlap",
+            "keys.rotate",
             "keys.use_before_published",
             "keys.rollback_disables_live_key",
+            "keys.remove_live_key",
             "keys.two_signers",
             "keys.stuck_half_way",
             "keys.algorithm_change",
@@ -103,7 +128,14 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
             "jwks.missing_oldest_key",
             "jwks.wrong_key",
         ),
-        drills=("rotation_without_overlap",),
+        drills=(
+            "azure_2021_03",
+            "github_2023_12",
+            "mesh_rotation",
+            "new_key_before_published",
+            "rotation_stuck",
+            "rotation_without_overlap",
+        ),
     ),
     FailureMode(
         id="F9",
@@ -113,7 +145,11 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         alerts=("JwtVerificationBudgetBurn", "JwtClockOffset"),
         panel=("oncall", "Clock offset"),
         faults=("clock.skew", "clock.drift", "clock.step", "clock.back_step", "clock.skewed_claims"),
-        drills=("clock_skew",),
+        drills=(
+            "clock_skew",
+            "influxdata_2026_01",
+            "issuer_ahead",
+        ),
     ),
     FailureMode(
         id="F10",
@@ -139,6 +175,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
             "jwks.redirect",
             "jwks.content_type",
             "jwks.certificate",
+            "load.thundering_herd",
         ),
         drills=("jwks_outage",),
     ),
@@ -149,7 +186,11 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="tokens that the revoked key signed are let in until each cache knows",
         alerts=("JwtRevokedKeyAccepted", "JwtFalseAccept"),
         panel=("executive", "Bad tokens let in"),
-        faults=("keys.compromise",),
+        faults=("keys.compromise", "misuse.forged"),
+        drills=(
+            "compromise_response",
+            "key_compromise",
+        ),
     ),
     FailureMode(
         id="F12",
@@ -158,6 +199,14 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="issuance errors and latency; fewer tokens than at this hour yesterday",
         alerts=("JwtIssuanceBudgetBurn", "JwtIssuanceLatencyBudgetBurn", "JwtIssuanceDrop"),
         panel=("debug", "Token request latency"),
+        faults=(
+            "issuer.overloaded",
+            "token.status",
+            "token.refused",
+            "token.latency",
+            "token.hang",
+        ),
+        drills=("token_endpoint_down",),
     ),
     FailureMode(
         id="F13",
@@ -166,6 +215,14 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="introspection errors and latency",
         alerts=("JwtIntrospectionBudgetBurn", "JwtIntrospectionLatencyBudgetBurn"),
         panel=("debug", "Introspection latency"),
+        faults=(
+            "issuer.overloaded",
+            "introspection.status",
+            "introspection.latency",
+            "introspection.hang",
+            "cpu.starved",
+        ),
+        drills=("introspection_down",),
     ),
     FailureMode(
         id="F14",
@@ -174,5 +231,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         signal="unknown-kid refusals, and more fetches of the key set than its lifetime explains",
         alerts=("JwtUnknownKidFlood", "JwtJwksFetchStorm", "JwtTokenMisuseSpike"),
         panel=("oncall", "JWKS fetches"),
+        faults=("misuse.unknown_kid",),
+        drills=("unknown_kid_flood",),
     ),
 )

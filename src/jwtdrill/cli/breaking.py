@@ -3,18 +3,23 @@
 import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.cli.app import BREAK, app, command
 from jwtdrill.cli.loading import TimeScaleOption, check_url_of
 from jwtdrill.cli.output import as_json, live, say, table
 from jwtdrill.drill.experiment import Experiment, find_experiment, shipped_experiments
+from jwtdrill.drill.proof import Proved
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.timechaos import PodMode
+from jwtdrill.load.verdict import Outcome
+from jwtdrill.processes.paths import shipped
 
 
 @app.command(rich_help_panel=BREAK)
@@ -36,6 +41,10 @@ def gameday(
     runbooks: Annotated[
         str | None, typer.Option(help="URL below which your runbooks are served, for the report's links.")
     ] = None,
+    delete_alert: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this alert out of the lab's rules, to see that its drill fails without it."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before breaking what the plan names.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> int:
@@ -45,8 +54,9 @@ def gameday(
     from jwtdrill.drill.plan import check_allowed, consent
     from jwtdrill.drill.session import Watching
     from jwtdrill.drill.story import tell
-    from jwtdrill.lab.control import tied_lab
+    from jwtdrill.lab.control import LabInTurn
     from jwtdrill.lab.lab import LabOptions, require_watch_programs
+    from jwtdrill.lab.parts import read_parts
     from jwtdrill.lab.settings import DRILL
     from jwtdrill.target.load import load_target
 
@@ -58,18 +68,26 @@ def gameday(
     watching = Watching(alerts=not without_alerts, declare=declare)
     if declare and without_alerts:
         raise BadInputError("--declare and --without-alerts: nobody can be told where there is no Alertmanager")
+    if delete_alert and target is not None:
+        raise BadInputError("--delete-alert and --target: only rules of a lab can be left out")
     with ExitStack() as stack:
         if target is None:
             if not without_alerts:
                 require_watch_programs()
-            options = LabOptions(DRILL, time_scale, watch=not without_alerts)
-            lab = stack.enter_context(tied_lab(options, say))
-            plan = Plan(chosen, lab.target, folder, watching, lab.renew_watch, runbooks)
+            for experiment in chosen:
+                read_parts(experiment.expected.parts)
+            options = LabOptions(
+                DRILL, time_scale, watch=not without_alerts, without_alerts=_known_alerts(delete_alert or [])
+            )
+            labs = stack.enter_context(LabInTurn(options, say))
+            plan = Plan(
+                chosen, lambda one: labs.with_parts(read_parts(one.expected.parts)), True, folder, watching, runbooks
+            )
         else:
             loaded = load_target(target)
             check_allowed(loaded, chosen)
             consent(loaded, chosen, say, yes=yes)
-            plan = Plan(chosen, loaded.path, folder, watching, None, runbooks)
+            plan = Plan(chosen, lambda _: loaded.path, False, folder, watching, runbooks)
         with live() as tick:
             day = run_gameday(plan, say, tick)
     if json:
@@ -103,6 +121,68 @@ def gameday(
         )
     say(f"report: {folder / 'report.html'}")
     return day.outcome.exit_code
+
+
+@app.command(rich_help_panel=BREAK)
+@command
+def prove(
+    drills: Annotated[
+        list[str] | None, typer.Argument(metavar="[DRILL]…", help="Names of those in chaos/; all of those by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=16, help="Drills that run side by side, each on its own lab.")] = 2,
+    runs: Annotated[int, typer.Option(min=1, max=20, help="How often each is run.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for reports and raw data; proof-DATE by default.")] = None,
+    time_scale: TimeScaleOption = 60,
+    write: Annotated[bool, typer.Option(help="Write docs/proof.md, and the drills into the runbooks.")] = False,
+    delete_alert: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this alert out of the rules, to see that the proof fails without it."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> int:
+    """Run every drill against every alert: which fired, after how long, and what theory allows at the least."""
+    from jwtdrill.drill.files import check_out
+    from jwtdrill.drill.proof import COLUMNS, rows
+    from jwtdrill.drill.proving import Order
+    from jwtdrill.drill.proving import prove as run
+    from jwtdrill.lab.lab import require_watch_programs
+
+    require_watch_programs()
+    names = drills or shipped_experiments()
+    if write and drills:
+        raise BadInputError("--write and names: the page is written from all drills: leave the names out")
+    folder = out or Path(time.strftime("proof-%Y%m%d-%H%M%S"))
+    check_out(folder)
+    files = [(Experiment.read(find_experiment(name)), name) for name in names]
+    more = [
+        "--time-scale",
+        str(time_scale),
+        *(word for name in delete_alert or () for word in ("--delete-alert", name)),
+    ]
+    proofs = run(files, Order(folder, jobs, runs, more), say)
+    found = rows(proofs)
+    if json:
+        as_json([dict(zip(COLUMNS, row, strict=True)) for row in found])
+    else:
+        table("Proof", COLUMNS, found)
+    for proof in proofs:
+        for wrong in proof.wrong:
+            say(f"{proof.experiment.name}: {wrong}")
+    if write:
+        _write_proof(proofs, time_scale)
+    outcomes = {proof.outcome for proof in proofs}
+    return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD).exit_code
+
+
+def _write_proof(proofs: Sequence[Proved], time_scale: float) -> None:
+    from jwtdrill.drill.proof import raised_by, to_markdown, with_drills
+
+    pages = shipped("runbooks")
+    (pages.parent / "proof.md").write_text(to_markdown(proofs, time_scale), encoding="utf-8")
+    for alert, raising in raised_by([proof.experiment for proof in proofs]).items():
+        page = pages / f"{alert}.md"
+        page.write_text(with_drills(page.read_text(encoding="utf-8"), alert, raising), encoding="utf-8")
+    say(f"written: {pages.parent / 'proof.md'}, and the drills into the runbooks")
 
 
 @app.command(rich_help_panel=BREAK)
@@ -169,6 +249,13 @@ def proxy(
         routes=_routes(route or []),
     )
     stand(options, say)
+
+
+def _known_alerts(names: list[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in ALERT_NAMES:
+            raise BadInputError(f"--delete-alert {name!r}: unknown: choose from {', '.join(ALERT_NAMES)}")
+    return tuple(names)
 
 
 def _routes(given: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from jwtdrill.catalog.alerting import BurnAlert, DetectionAlert
+from jwtdrill.catalog.alerting import Alert, BurnAlert, DetectionAlert
 from jwtdrill.catalog.alerts import ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.objectives import BurnTier, Objective, Severity
@@ -56,7 +56,7 @@ def demands(
     """
     recovery = expected.recovery_within if expected.recovery_within is not None else after_effect
     deadlines = tuple(_deadline(alert, expected, calls, objectives, scale) for alert in expected.alerts)
-    shortest = [_until_gone(alert, objectives, scale) for alert in expected.alerts if alert.severity is Severity.PAGE]
+    shortest = [_until_gone(alert, objectives, scale) for alert in ALERTS if alert.name in expected.announced]
     settle = max(recovery, expected.false_accepts_within or 0.0)
     return Demands(deadlines, recovery, settle + max(shortest, default=0.0) + max(_GRACE, _GRACE_SHARE * settle))
 
@@ -104,11 +104,13 @@ def _hold(length: timedelta, scale: TimeScale) -> float:
     return length.total_seconds() / scale.factor
 
 
-def _until_gone(alert: ExpectedAlert, objectives: Sequence[Objective], scale: TimeScale) -> float:
-    """Seconds from the last bad event until a page is gone: its short window has forgotten it, and it was looked at."""
-    known = next(one for one in ALERTS if one.name == alert.name)
+def _until_gone(alert: Alert, objectives: Sequence[Objective], scale: TimeScale) -> float:
+    """Seconds from the last bad event until it pages no more: its short window has forgotten, and it was looked at."""
     looks = 4 * scale.interval
-    if isinstance(known, BurnAlert):
-        tiers = [tier for tier in _objective(known.name, objectives).burn_tiers if tier.severity is Severity.PAGE]
+    if isinstance(alert, BurnAlert):
+        guarded = [one for one in objectives if one.guarded and burn_alert(one).name == alert.name]
+        tiers = [tier for one in guarded for tier in one.burn_tiers if tier.severity is Severity.PAGE]
         return looks + max((scale.seconds(tier.short) for tier in tiers), default=0.0)
-    return looks + (scale.seconds(known.needs.window) if known.needs is not None else 0.0)
+    if alert.severity is not Severity.PAGE or alert.needs is None:
+        return 0.0
+    return looks + scale.seconds(alert.needs.window)

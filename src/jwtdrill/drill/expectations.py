@@ -9,9 +9,11 @@ from jwtdrill.catalog.alerts import ALERT_NAMES, ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.failure_modes import FAILURE_MODES
 from jwtdrill.catalog.objectives import Objective, Severity
+from jwtdrill.target.model import check_url
 
 Seconds = Annotated[float, Field(gt=0, le=7200)]
 Delay = Annotated[float, Field(ge=0, le=7200)]
+SourceUrl = Annotated[str, AfterValidator(check_url)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _BEYOND_DEPTH = 0.25  # of the calls, by which a fault may cut deeper than declared before the drill stops itself
 
@@ -45,15 +47,18 @@ class ExpectedAlert(_Declaration):
 class Expectations(_Declaration):
     """What must follow from the drill's fault.
 
-    depth: the share of good calls that fail once it is felt. felt_within: seconds until then, at most: caches.
-    may: other alerts that may fire, for they tell of the same fault, beside those that the catalogue knows to detect
-    this failure mode. recovery_within: seconds from the end of the fault until good tokens are accepted again, for
-    good; by default the after-effect that the fault declares. false_accepts: bad tokens that may be let in at most, and
+    parts: of a lab that is raised for the drill, beside what every lab has. sources: where the incident is described
+    that it replays. depth: the share of good calls that fail once it is felt. felt_within: seconds until then, at most:
+    caches. may: other alerts that may fire, for they tell of the same fault, beside those that the catalogue expects.
+    recovery_within: seconds from the end of the fault until good tokens are accepted again, for good; by default the
+    after-effect that the fault declares. false_accepts: bad tokens that may be let in at most, and
     false_accepts_within: none of them later than so many seconds after the fault's beginning. most_failing: the share
     of good calls that may fail before the drill stops itself, over a few seconds.
     """
 
     failure_mode: str
+    parts: tuple[str, ...] = ()
+    sources: tuple[SourceUrl, ...] = ()
     depth: Share = 0.0
     felt_within: Delay = 0.0
     alerts: tuple[ExpectedAlert, ...] = ()
@@ -80,9 +85,21 @@ class Expectations(_Declaration):
 
     @property
     def announced(self) -> frozenset[str]:
-        """The names of all alerts that it says will or may fire, and of those that detect its failure mode."""
-        detecting = (alert.name for alert in ALERTS if self.failure_mode in alert.detects)
-        return frozenset((*(alert.name for alert in self.alerts), *self.may, *detecting))
+        """The names of all alerts that it says will or may fire, and of those that the catalogue expects beside them.
+
+        These are the ones that detect its failure mode, and the symptoms of those that must fire: what they silence,
+        once they are there.
+        """
+        must = {alert.name for alert in self.alerts}
+        beside = (
+            name
+            for alert in ALERTS
+            for name in (
+                *([alert.name] if self.failure_mode in alert.detects else []),
+                *(alert.silences if alert.name in must else []),
+            )
+        )
+        return frozenset((*must, *self.may, *beside))
 
     @property
     def stops_at(self) -> float:

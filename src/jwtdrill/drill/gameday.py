@@ -28,24 +28,26 @@ _BETWEEN_DRILLS = ("JwtCanaryStopped",)  # the last drill's canary, until the ne
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. renew_watch: called before each drill, to have nothing of the one before in long windows.
+    """What to run. stage: called before each drill, for the target file to run it on.
 
-    runbooks: URL below which their pages are served, if it is known.
+    fresh: whether a stage has nothing of the drill before in its long windows. runbooks: URL below which their pages
+    are served, if it is known.
     """
 
     experiments: Sequence[Experiment]
-    target: Path
+    stage: Callable[[Experiment], Path]
+    fresh: bool
     out: Path
     watching: Watching
-    renew_watch: Callable[[], None] | None
     runbooks: str | None = None
 
 
 def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     """Run the drills and write the folder with its report. Raises JwtdrillError when a drill cannot begin."""
-    target = load_target(str(plan.target))
-    check_target(target, plan.experiments, plan.watching)
     check_out(plan.out)
+    target = load_target(str(plan.stage(plan.experiments[0])))
+    if not plan.fresh:
+        check_target(target, plan.experiments, plan.watching)
     started = time.time()
     results: list[DrillResult] = []
 
@@ -56,7 +58,7 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
             target.environment,
             target.issuer.url,
             tuple(results),
-            plan.renew_watch is not None,
+            plan.fresh,
             target.watch.time_scale,
             objectives(target.objectives_path),
             plan.runbooks,
@@ -65,12 +67,13 @@ def run_gameday(plan: Plan, say: Say, tick: Say = lambda _: None) -> GameDay:
     try:
         for number, experiment in enumerate(plan.experiments, 1):
             say(f"[{number}/{len(plan.experiments)}] {experiment.title} ({experiment.expected.failure_mode})")
-            if plan.watching.alerts:
-                if plan.renew_watch is not None:
-                    plan.renew_watch()
-                else:
-                    await_quiet(target, say)
-            results.append(run_drill(experiment, str(plan.target), plan.watching, say, tick))
+            if number > 1:
+                target = load_target(str(plan.stage(experiment)))
+            if plan.fresh:
+                check_target(target, [experiment], plan.watching)
+            elif plan.watching.alerts:
+                await_quiet(target, say)
+            results.append(run_drill(experiment, str(target.path), plan.watching, say, tick))
     except (JwtdrillError, KeyboardInterrupt):
         if results:  # what was learnt before is not lost
             write(plan.out, day_so_far())

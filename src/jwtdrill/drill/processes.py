@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from jwtdrill.drill.live import LiveLoad
-from jwtdrill.observe.stack import announce
 from jwtdrill.processes.paths import shipped
+from jwtdrill.processes.scraping import announce
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
 from jwtdrill.target.model import Target
 

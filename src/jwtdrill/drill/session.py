@@ -26,6 +26,7 @@ from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.faults.journal import Journal, default_journal
+from jwtdrill.faults.registry import TRAFFIC
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.rules import burn_rate
 from jwtdrill.processes.folders import OwnFolder
@@ -33,6 +34,8 @@ from jwtdrill.processes.supervisor import Supervisor
 from jwtdrill.target.model import Target
 
 _TICK = 0.25
+_ASK_SECONDS = 2.0
+_LEAST_RECOVERY = 6.0  # seconds that are watched, so that some whole ones are seen clean
 _LEAST_FAULT = 10.0  # seconds that a fault is held, so that what else fires is seen
 Say = Callable[[str], None]
 Annotate = Callable[[str, str, Interval], None]  # fault or phase, which, and when
@@ -73,6 +76,8 @@ class Session:
         self._say, self._tick, self._annotate = telling.say, telling.tick, telling.annotate
         self._agent = FaultClient.of(target)
         self._load: LiveLoad | None = None
+        self._asked, self._let_in = 0.0, 0
+        self._traffic: list[dict[str, Any]] = []  # what came of the requests that faults sent
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
         self._announced: list[Path] = []
         self._load_running = False
@@ -122,7 +127,7 @@ class Session:
                     self._say(f"{span.severity} {span.name} is active, {now - begin:.1f} s into {phase}")
             if reason := self._reason_to_stop(phase):
                 self._stop(reason)
-            if self._seen_all(phase, now):
+            if self._seen_all(phase, now, now - begin):
                 break
             names = sorted({f"{span.severity} {span.name}" for span in self._firing()})
             self._tick(f"{phase} {now - begin:.0f}/{seconds:g} s  {', '.join(names) or 'nothing fires'}")
@@ -144,20 +149,29 @@ class Session:
         if self._load is None:
             return ""
         self._load.look()
-        if self._load.false_accepts > self.expected.false_accepts:
-            return f"{self._load.false_accepts} bad tokens were let in: at most {self.expected.false_accepts} may be"
+        let_in = self._load.false_accepts + self._let_in_of_traffic()
+        if let_in > self.expected.false_accepts:
+            return f"{let_in} bad tokens were let in: at most {self.expected.false_accepts} may be"
         if self._load.failing > self.expected.stops_at:
             return f"{self._load.failing:.0%} of good calls fail: at most {self.expected.stops_at:.0%} may"
         return ""
 
-    def _seen_all(self, phase: Phase, now: float) -> bool:
+    def _let_in_of_traffic(self) -> int:
+        """Bad tokens of faults that are traffic, which were let in; as the agent says now and then."""
+        if time.monotonic() - self._asked > _ASK_SECONDS and any(held.fault in TRAFFIC for held, _, _ in self._held):
+            self._asked = time.monotonic()
+            rows = [row for lease in self._agent.leases() for row in lease["seen"]]
+            self._let_in = sum(count for tally, count in read_tallies(rows).items() if tally.false_accept)
+        return self._let_in
+
+    def _seen_all(self, phase: Phase, now: float, lasted: float) -> bool:
         """Whether the phase has shown what it is for."""
         if phase is Phase.FAULT and self._watcher is not None and self.demands.deadlines and self._held:
             since = min(begin for _, _, begin in self._held)
             seen = {(span.name, span.severity) for span in self._watcher.spans() if not span.suppressed}
             least = max(_LEAST_FAULT, self.expected.false_accepts_within or 0.0)
             return now - since >= least and {(d.name, d.severity.value) for d in self.demands.deadlines} <= seen
-        if phase is Phase.RECOVERY and self._load is not None and self._load.clean:
+        if phase is Phase.RECOVERY and lasted >= _LEAST_RECOVERY and self._load is not None and self._load.clean:
             return all(span.severity != Severity.PAGE for span in self._firing())
         return False
 
@@ -185,7 +199,7 @@ class Session:
         """End every fault of this drill. Safe to call twice. Raises JwtdrillError when the agent does not obey."""
         while self._held:
             held, params, begin = self._held[-1]
-            held.end()
+            self._traffic += held.end()
             self._held.pop()
             self.record.faults.append(FaultSeen(held.fault, params, begin, time.time()))
             if held.lost and not self.record.stopped:
@@ -242,9 +256,14 @@ class Session:
             content = json.loads(run_file.read_bytes())
         except (OSError, ValueError):
             raise MissingPartError(f"the load left no result: {self._supervisor.log('load')}") from None
+        sent: dict[int, list[dict[str, Any]]] = {}
+        for row in self._traffic:
+            sent.setdefault(row["time"], []).append(row)
         for entry in content["timeline"]:
             counts = read_tallies(entry["tallies"])
             mean = entry["latency_sum"] / max(1, sum(counts.values()))
+            for tally, count in read_tallies(sent.get(entry["time"], [])).items():
+                counts[tally] = counts.get(tally, 0) + count
             self.record.seconds.append(SecondSeen(entry["time"], counts, mean, entry["latency_max"]))
 
     def _read_burn(self) -> None:

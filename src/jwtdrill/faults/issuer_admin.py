@@ -34,6 +34,10 @@ class IssuerAdmin:
         """
         return str((await self._call("POST", f"/admin/keys/{step}", query))["kid"])
 
+    async def overload(self, seconds: float, errors: float) -> None:
+        """Have it answer that much later, and that share of its answers be errors. Raises MissingPartError."""
+        await self._call("POST", "/admin/overload", {"seconds": str(seconds), "errors": str(errors)})
+
     async def _call(
         self, method: str, path: str, query: dict[str, str] | None = None
     ) -> dict[str, list[dict[str, str]]]:

@@ -41,15 +41,19 @@ from jwtdrill.faults.http.stale import Stale
 from jwtdrill.faults.http.status import Status
 from jwtdrill.faults.http.truncated import Truncated
 from jwtdrill.faults.http.wrong_key import WrongKey
+from jwtdrill.faults.issuer.overloaded import Overloaded
 from jwtdrill.faults.keys.algorithm_change import AlgorithmChange
 from jwtdrill.faults.keys.compromise import Compromise
+from jwtdrill.faults.keys.remove_live_key import RemoveLiveKey
 from jwtdrill.faults.keys.reuse_kid import ReuseKid
 from jwtdrill.faults.keys.rollback_disables_live_key import RollbackDisablesLiveKey
+from jwtdrill.faults.keys.rotate import Rotate
 from jwtdrill.faults.keys.rotate_without_overlap import RotateWithoutOverlap
 from jwtdrill.faults.keys.stuck_half_way import StuckHalfWay
 from jwtdrill.faults.keys.two_signers import TwoSigners
 from jwtdrill.faults.keys.use_before_published import UseBeforePublished
 from jwtdrill.faults.load.thundering_herd import ThunderingHerd
+from jwtdrill.faults.misuse.base import MisuseFault
 from jwtdrill.faults.misuse.expired import Expired
 from jwtdrill.faults.misuse.forged import Forged
 from jwtdrill.faults.misuse.over_scoped import OverScoped
@@ -90,10 +94,13 @@ FAULTS: Mapping[str, type[Fault]] = {
     "clock.skewed_claims": SkewedClaims,
     "clock.step": Step,
     "cpu.starved": Starved,
+    "issuer.overloaded": Overloaded,
     "keys.algorithm_change": AlgorithmChange,
     "keys.compromise": Compromise,
+    "keys.remove_live_key": RemoveLiveKey,
     "keys.reuse_kid": ReuseKid,
     "keys.rollback_disables_live_key": RollbackDisablesLiveKey,
+    "keys.rotate": Rotate,
     "keys.rotate_without_overlap": RotateWithoutOverlap,
     "keys.stuck_half_way": StuckHalfWay,
     "keys.two_signers": TwoSigners,
@@ -108,6 +115,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "misuse.unknown_kid": UnknownKid,
     "misuse.wrong_audience": WrongAudience,
 }
+TRAFFIC = frozenset(name for name, kind in FAULTS.items() if issubclass(kind, MisuseFault))  # that send requests
 _PLACES = frozenset(name.partition(".")[0] for name in FAULTS)
 
 

@@ -10,9 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.lab.daemon import RENEW_WATCH, DaemonOptions, LabState, state_file
 from jwtdrill.lab.lab import LabOptions
+from jwtdrill.lab.parts import Part
 from jwtdrill.processes.pidfiles import same_process
 from jwtdrill.target.load import lab_folder, require_own_folder
 
@@ -74,6 +76,36 @@ def tied_lab(options: LabOptions, say: Say) -> Iterator[TiedLab]:
         daemon.process.wait()
         daemon.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class LabInTurn:
+    """Labs that differ in their parts alone, one at a time. Use it in a `with` statement."""
+
+    def __init__(self, options: LabOptions, say: Say) -> None:
+        self._options = options
+        self._say = say
+        self._stack = ExitStack()
+        self._lab: TiedLab | None = None
+        self._parts: tuple[Part, ...] = ()
+
+    def with_parts(self, parts: tuple[Part, ...]) -> Path:
+        """The target file of one with these parts, on a watch without memory. Raises MissingPartError."""
+        if self._lab is not None and self._parts == parts:
+            if self._options.watch:
+                self._lab.renew_watch()
+            return self._lab.target
+        self._stack.close()
+        self._lab = self._stack.enter_context(tied_lab(replace(self._options, parts=parts), self._say))
+        self._parts = parts
+        return self._lab.target
+
+    def __enter__(self) -> "LabInTurn":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
 
 def lab_up(options: LabOptions, say: Say) -> Path:

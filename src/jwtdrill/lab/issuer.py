@@ -2,10 +2,12 @@
 interface for its keys. What it grants is in `grants`; this is what stands between it and HTTP.
 """
 
+import asyncio
 import hmac
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
@@ -39,6 +41,21 @@ _STEPS: Mapping[str, Callable[[Keyring, str], None]] = {
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 
 
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """How much later it answers, in seconds, and the share of requests that it gives up."""
+
+    seconds: float = 0.0
+    errors: float = 0.0
+
+    async def bear(self) -> None:
+        """Wait. Raises Refused for a request that it gives up."""
+        if self.seconds > 0:
+            await asyncio.sleep(self.seconds)
+        if random.random() < self.errors:  # noqa: S311 - not a secret
+            raise Refused(TokenError.SERVER_ERROR, "too much to do", 503)
+
+
 class IssuerService:
     """The issuer's state and its endpoints."""
 
@@ -51,6 +68,7 @@ class IssuerService:
         self._shown: list[tuple[str, ...]] = []  # labels of our keys
         self._foreign = foreign_keys(settings, self.instruments)
         self._grants = Grants(settings, self.keyring, self._foreign)
+        self._overload = Overload()
         self._proofs = ProofChecker(leeway=max(settings.leeway, 5), nonces=Nonces() if settings.nonces else None)
         self._certificates = forwarded_certificates(settings.edge_secret_file)
         self._introspected = self.instruments.counter(metrics.INTROSPECTION)
@@ -82,6 +100,7 @@ class IssuerService:
                 Route("/revoked", self.revoked),
                 Route("/admin/keys", self.guarded(self.list_keys)),
                 Route("/admin/keys/{step}", self.guarded(self.key_step), methods=["POST"]),
+                Route("/admin/overload", self.guarded(self.overload), methods=["POST"]),
                 Route("/metrics", self.exposition),
             ]
         )
@@ -139,6 +158,7 @@ class IssuerService:
                 raise Refused(kind, "grant_type is missing or not supported")
             grant_type = asked
             bearing = replace(bearing, thumbprint=self._thumbprint(request))
+            await self._overload.bear()
             if grant_type == TOKEN_EXCHANGE:
                 for name in ("subject_token", "actor_token"):
                     await self._foreign.look_for(bearing.form.get(name, ""))
@@ -163,6 +183,7 @@ class IssuerService:
         try:
             bearing = await self._bearing(request)
             self._grants.authenticate(bearing)
+            await self._overload.bear()
             token = bearing.form.get("token", "")
             response = JSONResponse(self._grants.introspect(token), headers=_NO_STORE)
         except Refused as refusal:
@@ -226,6 +247,14 @@ class IssuerService:
         if step in ("activate", "reuse_kid"):
             self._rotations.labels(self.settings.url, "success").inc()
         return JSONResponse({"kid": kid})
+
+    async def overload(self, request: Request) -> Response:
+        """Answer later by so many `seconds`, and a share of the requests with `errors`; 0 for neither."""
+        try:
+            self._overload = Overload(*(float(request.query_params[name]) for name in ("seconds", "errors")))
+        except (KeyError, ValueError):
+            return JSONResponse({"error": "give seconds and errors, as numbers"}, 400)
+        return JSONResponse({})
 
     async def exposition(self, request: Request) -> Response:  # noqa: ARG002
         """Metrics in the text format."""

@@ -59,7 +59,8 @@ class LabOptions:
 
     client_alg: of assertions; clients: so many, each with a key of its own; rsa_bits: of the issuer's key, if it is an
     RSA key; token_padding: characters by which tokens are longer than need be; decisions: accepted tokens that each
-    verifier remembers; parts: what it has beside issuer, verifiers and fault agent.
+    verifier remembers; parts: what it has beside issuer, verifiers and fault agent; without_alerts: names of those left
+    out of its rules.
     """
 
     profile: Profile
@@ -72,6 +73,7 @@ class LabOptions:
     decisions: int = 0
     clients: int = 1
     parts: tuple[Part, ...] = ()
+    without_alerts: tuple[str, ...] = ()
 
 
 class Lab:
@@ -87,7 +89,9 @@ class Lab:
         self._site = Site(folder, self._ports)
         proxied = {name: self._url(name) + path for name, path in _PROXIED.items()}
         self._annex = Annex(options.parts, self._site, options.profile, proxied["jwks"], proxied["introspection"])
-        self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
+        self._stack = Stack(
+            folder / "watch", free_port(), free_port(), TimeScale(options.time_scale), None, options.without_alerts
+        )
 
     @property
     def target(self) -> Path:

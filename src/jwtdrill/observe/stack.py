@@ -17,7 +17,6 @@ from jwtdrill.observe.routes import Receivers, alertmanager_config
 from jwtdrill.observe.rules import rule_file
 from jwtdrill.observe.timing import TimeScale, promql_duration
 from jwtdrill.processes.programs import require_program
-from jwtdrill.processes.scraping import announce as announce
 from jwtdrill.processes.supervisor import Spec, Supervisor
 
 _READY_SECONDS = 30.0
@@ -35,13 +34,14 @@ class Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where it runs. receivers: None where nobody is told."""
+    """Where it runs. receivers: None where nobody is told. without_alerts: names of those left out of the rules."""
 
     folder: Path
     prometheus_port: int
     alertmanager_port: int
     scale: TimeScale
     receivers: Receivers | None = None
+    without_alerts: tuple[str, ...] = ()
 
     @property
     def prometheus(self) -> str:
@@ -61,7 +61,10 @@ class Stack:
     def write(self, objectives: Sequence[Objective], scrapes: Sequence[Scrape], environment: str) -> None:
         """Write the configuration of both."""
         self.file_sd.mkdir(parents=True, exist_ok=True)
-        (self.folder / "rules.yml").write_text(to_yaml(rule_file(objectives, self.scale)))
+        rules = rule_file(objectives, self.scale)
+        for group in rules["groups"]:
+            group["rules"] = [rule for rule in group["rules"] if rule.get("alert") not in self.without_alerts]
+        (self.folder / "rules.yml").write_text(to_yaml(rules))
         (self.folder / "alertmanager.yml").write_text(
             to_yaml(alertmanager_config(objectives, self.scale, self.receivers))
         )

@@ -1,0 +1,1 @@
+"""Faults of the issuer as a service, by its admin interface."""
