@@ -25,7 +25,8 @@ class Commands:
 
     @property
     def env(self) -> dict[str, str]:
-        return {**os.environ, "JWTDRILL_LAB": str(self.folder), "NO_COLOR": "1"}
+        own = {"JWTDRILL_LAB": str(self.folder), "JWTDRILL_JOURNAL": str(self.folder.with_suffix(".journal"))}
+        return {**os.environ, **own, "NO_COLOR": "1"}
 
     def run(self, *argv: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
