@@ -100,13 +100,17 @@ def _over(run: _Run) -> bool:
 
 
 def _read(run: _Run) -> dict[str, Any]:
+    """What its journal says; a first run that left none says nothing. Raises JwtdrillError for a second one."""
     try:
         content = json.loads((run.folder / "journal.json").read_bytes())
         drill: dict[str, Any] = content["drills"][0]
     except (OSError, ValueError, LookupError):
         log = run.folder.with_suffix(".log")
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
-        raise JwtdrillError(f"{run.experiment.name}: left no journal: {' '.join(last)} ({log})") from None
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        why = " ".join(lines[-1:]) or "nobody knows why"
+        if run.again:
+            raise JwtdrillError(f"{run.experiment.name}: left no journal: {why} ({log})") from None
+        return {"outcome": Outcome.INVALID, "findings": [{"what": "It ran", "met": False, "detail": why}]}
     return drill
 
 
