@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+from prometheus_client import generate_latest
 
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.faults.fault import Fault, Site
@@ -108,6 +110,8 @@ async def assert_sound(issuer: Issuer) -> None:
 
 BROKEN = {
     "keys.rotate_without_overlap": ("unknown_kid", ["good", "good"]),
+    "keys.rotate": ("good", ["good", "good"]),
+    "keys.remove_live_key": ("unknown_kid", ["unknown_kid", "unknown_kid"]),
     "keys.use_before_published": ("good", ["unknown_kid", "unknown_kid"]),
     "keys.stuck_half_way": ("good", ["good", "good"]),
     "keys.rollback_disables_live_key": ("good", ["unknown_kid", "unknown_kid"]),
@@ -322,3 +326,44 @@ def test_what_asks_for_an_issuer_says_so_without_one() -> None:
 def test_only_what_ends_with_the_tokens_lasts_as_long_as_they_do() -> None:
     lasting = {name for name in KEY_FAULTS if "token_lifetime" in make_fault(name, {}).after_effect.times}
     assert lasting == {"keys.algorithm_change", "keys.compromise", "keys.reuse_kid"}
+
+
+def test_a_rotation_with_overlap_signs_later_and_one_that_is_ended_never(issuer: Issuer) -> None:
+    async def check() -> None:
+        first = issuer.service.keyring.active.kid
+        fault = await applied(issuer, "keys.rotate", overlap=0.2)
+        assert len((await issuer.get("/jwks"))["keys"]) == 2
+        assert issuer.service.keyring.active.kid == first
+        await asyncio.sleep(0.4)
+        second = issuer.service.keyring.active.kid
+        assert second != first
+        await fault.undo(issuer.site)
+        fault = await applied(issuer, "keys.rotate", overlap=0.2)
+        await fault.undo(issuer.site)
+        await asyncio.sleep(0.4)
+        assert issuer.service.keyring.active.kid == second
+        await assert_sound(issuer)
+
+    asyncio.run(check())
+
+
+def test_an_overloaded_issuer_is_late_or_gives_up_and_counts_it(issuer: Issuer) -> None:
+    async def check() -> None:
+        fault = await applied(issuer, "issuer.overloaded", seconds=0.3)
+        began = time.monotonic()
+        await issuer.token()
+        assert time.monotonic() - began >= 0.3
+        await fault.undo(issuer.site)
+        fault = await applied(issuer, "issuer.overloaded", errors=1.0)
+        with pytest.raises(KeyError):
+            await issuer.token()
+        await fault.undo(issuer.site)
+        await make_fault("issuer.overloaded", {}).undo(issuer.site)
+        assert await issuer.token()
+        text = generate_latest(issuer.service.instruments.registry).decode()
+        failed = [
+            line for line in text.splitlines() if line.startswith("jwt_issuance_total") and "server_error" in line
+        ]
+        assert sum(float(line.rpartition(" ")[2]) for line in failed) == 1
+
+    asyncio.run(check())
