@@ -84,7 +84,6 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         drills=(
             "auth0_2018_11",
             "key_distribution_lag",
-            "logto_2026_01",
         ),
     ),
     FailureMode(
@@ -131,6 +130,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
         drills=(
             "azure_2021_03",
             "github_2023_12",
+            "logto_2026_01",
             "mesh_rotation",
             "new_key_before_published",
             "rotation_stuck",

@@ -125,6 +125,8 @@ class Session:
                 if span.name + span.severity not in told:
                     told.add(span.name + span.severity)
                     self._say(f"{span.severity} {span.name} is active, {now - begin:.1f} s into {phase}")
+            if self._load is not None:
+                self._load.look()
             if reason := self._reason_to_stop(phase):
                 self._stop(reason)
             if self._seen_all(phase, now, now - begin):
@@ -148,7 +150,6 @@ class Session:
             return f"{', '.join(sorted(others))} fires, which was not announced"
         if self._load is None:
             return ""
-        self._load.look()
         let_in = self._load.false_accepts + self._let_in_of_traffic()
         if let_in > self.expected.false_accepts:
             return f"{let_in} bad tokens were let in: at most {self.expected.false_accepts} may be"
