@@ -82,10 +82,10 @@ class Lab:
         self.options = options
         self._say = say
         self._supervisor = Supervisor(folder)
-        names = ("issuer", *_MIN_LIFETIMES, "control", *_PROXIED, *_EDGES, *places_of(options.parts))
+        names = ("issuer", *_MIN_LIFETIMES, "control", *map(_door, _PROXIED), *_EDGES, *places_of(options.parts))
         self._ports = {name: free_port() for name in names}
         self._site = Site(folder, self._ports)
-        proxied = {name: self._url(name) + path for name, path in _PROXIED.items()}
+        proxied = {name: self._url(_door(name)) + path for name, path in _PROXIED.items()}
         self._annex = Annex(options.parts, self._site, options.profile, proxied["jwks"], proxied["introspection"])
         self._stack = Stack(folder / "watch", free_port(), free_port(), TimeScale(options.time_scale))
 
@@ -212,7 +212,7 @@ class Lab:
 
     def _proxied(self, name: str) -> str:
         """The URL of an endpoint by way of the fault proxy; empty where clients go straight to it."""
-        return self._url(name) + _PROXIED[name] if self.options.profile.proxied else ""
+        return self._url(_door(name)) + _PROXIED[name] if self.options.profile.proxied else ""
 
     def _verifier_settings(self, name: str) -> VerifierSettings:
         profile = self.options.profile
@@ -263,7 +263,7 @@ class Lab:
             journal_file=str(default_journal()),
             listeners=(
                 *(
-                    ListenerSettings(self._ports[name], issuer, (RouteSettings(name, (path,)),))
+                    ListenerSettings(self._ports[_door(name)], issuer, (RouteSettings(name, (path,)),))
                     for name, path in _PROXIED.items()
                 ),
                 *(
@@ -391,6 +391,11 @@ class Lab:
         fresh = self.folder / ".target.new"
         fresh.write_text(f"# The lab's target file, written by `jwtdrill lab up`.\n{tomlkit.dumps(content)}")
         fresh.replace(self.target)
+
+
+def _door(route: str) -> str:
+    """The place of a proxied endpoint's listener: a part of the lab may have the name of a route."""
+    return f"{route}-proxy"
 
 
 def require_watch_programs() -> None:
