@@ -4,6 +4,7 @@
 #   make gameday   the three drills on the embedded lab, with a report
 #   make test      lint, types and all tests but the slow ones
 #   make slow      the slow tests
+#   make soak      kill 1,000 controllers of faults at random moments; SOAK_SEED and SOAK_ROUNDS repeat or shorten it
 #   make lint      ruff and mypy alone
 #   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
 #   make build     write alerts/, dashboards/ and docs/catalog.md anew from the catalogue
@@ -22,7 +23,7 @@ BROWSER_PACKAGES := chromium chromium-driver fonts-dejavu-core
 OIDC := tests/interop/oidc_provider
 INTEROP := $(OIDC)/node_modules/.installed
 
-.PHONY: gameday test slow interop lint build bench constraints clean
+.PHONY: gameday test slow soak interop lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday $(GAMEDAY)
@@ -32,6 +33,9 @@ test: lint $(SYSTEM) $(BROWSER) interop
 
 slow: $(STAMP) $(SYSTEM) $(BROWSER)
 	$(BIN)/pytest -m slow $(PYTEST)
+
+soak: $(STAMP) $(SYSTEM)
+	$(BIN)/python -m tests.soak
 
 interop: $(INTEROP)
 
