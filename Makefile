@@ -5,6 +5,7 @@
 #   make prove     every drill of chaos/ against every alert
 #   make test      lint, types and all tests but the slow ones
 #   make slow      the slow tests
+#   make soak      kill 1,000 controllers of faults at random moments; SOAK_SEED and SOAK_ROUNDS repeat or shorten it
 #   make lint      ruff and mypy alone
 #   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
 #   make build     write alerts/, dashboards/ and docs/catalog.md anew from the catalogue
@@ -24,10 +25,10 @@ OIDC := tests/interop/oidc_provider
 INTEROP := $(OIDC)/node_modules/.installed
 
 # Tests that start real processes run one by one, for what they measure is time; all others two at a time.
-TIMED := tests/integration tests/interop tests/load tests/processes
+TIMED := tests/integration tests/interop tests/load tests/processes tests/soak
 ALONE := tests $(TIMED:%=--ignore=%)
 
-.PHONY: gameday prove test slow interop lint build bench constraints clean
+.PHONY: gameday prove test slow soak interop lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday clock_skew jwks_outage rotation_without_overlap $(GAMEDAY)
@@ -40,6 +41,9 @@ test: lint $(SYSTEM) $(BROWSER) interop
 
 slow: $(STAMP) $(SYSTEM) $(BROWSER)
 	@$(call tested,slow)
+
+soak: $(STAMP) $(SYSTEM)
+	$(BIN)/python -m tests.soak
 
 interop: $(INTEROP)
 

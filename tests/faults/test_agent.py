@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from jwtdrill.errors import BadInputError
 from jwtdrill.faults import agent as agents
 from jwtdrill.faults.agent import Agent, Books
 from jwtdrill.faults.control import application
@@ -168,6 +169,25 @@ def test_what_was_in_force_when_an_agent_was_killed_the_next_one_undoes(tmp_path
         "found in force after the agent was killed",
         "end",
     ]
+
+
+def test_an_agent_that_is_killed_again_while_it_reads_its_notes_loses_none_of_them(tmp_path: Path) -> None:
+    clocks = {name: tmp_path / f"{name}.clock" for name in "bc"}
+
+    async def killed() -> None:
+        agent = Agent(Site(clocks=clocks), books(tmp_path))
+        for name in clocks:
+            await agent.begin("clock.skew", {"clock": name, "seconds": 60}, 60, "somebody")
+
+    class Killed(Books):
+        def read_notes(self) -> list[tuple[str, dict[str, Any]]]:
+            first, second = super().read_notes()
+            return [first, ("the one at which it was killed", {}), second]
+
+    asyncio.run(asyncio.wait_for(killed(), 10))
+    with pytest.raises(BadInputError):
+        Agent(Site(clocks=clocks), Killed(tmp_path / "faults.json", Journal(tmp_path / "journal.jsonl", "test")))
+    assert [params["clock"] for _, params in books(tmp_path).read_notes()] == ["b", "c"]
 
 
 def test_stopped_ends_all_and_lets_none_begin_until_resumed_also_after_a_new_start(tmp_path: Path) -> None:

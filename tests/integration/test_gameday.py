@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from tests.drill.shortened import shortened
 from tests.drill.test_grafana import Grafana
 from tests.integration.conftest import BIN, Commands, processes_naming, until
 from tests.integration.test_faults import status_at
@@ -28,19 +29,7 @@ LEASE = 3
 
 
 def short(tmp_path: Path, name: str, control: float, fault: float, recovery: float, **expect: Any) -> Path:
-    """A shipped drill with other lengths: there is no time for the real ones in every test."""
-    content = yaml.safe_load(find_experiment(name).read_text())
-    for activity in content["method"]:
-        arguments = activity["provider"].get("arguments", {})
-        match activity["provider"]["func"]:
-            case "observe":
-                arguments["seconds"] = {"control": control, "fault": fault, "recovery": recovery}[arguments["phase"]]
-            case "begin_fault":
-                arguments["lease"] = LEASE
-    content["extensions"][0] |= expect
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
+    return shortened(tmp_path, name, control, fault, recovery, lease=LEASE, **expect)
 
 
 def without_fault(path: Path) -> Path:

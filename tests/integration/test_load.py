@@ -14,7 +14,7 @@ from tests.integration.conftest import ROOT, Commands, processes_naming, until
 from jwtdrill.catalog.alerts import ALERT_NAMES
 from jwtdrill.load.scoreboard import read_tallies
 from jwtdrill.observe.files import build_dashboards
-from jwtdrill.processes.scraping import announce
+from jwtdrill.processes.scraping import announce, announcement
 from jwtdrill.processes.supervisor import free_port
 from jwtdrill.target.load import load_target
 
@@ -206,7 +206,10 @@ def watched(lab: Commands) -> Iterator[Commands]:
     introspection = lab.start(
         "locust", "-f", "loadtests/introspection.py", "--headless", "--target", lab.target, "-u", "1"
     )
-    files = [announce(target.watch.file_sd, "load", load_port), announce(target.watch.file_sd, "canary", canary_port)]
+    folder, ports = target.watch.file_sd, {"load": load_port, "canary": canary_port}
+    assert folder is not None
+    for name, port in ports.items():
+        announce(folder, name, port)
     try:
         until(lambda: query(lab, "sum(jwtdrill_requests_total) > 100 and sum(jwtdrill_canary_total) > 10") != [], 60)
         time.sleep(8)  # so that rates have their samples
@@ -215,8 +218,8 @@ def watched(lab: Commands) -> Iterator[Commands]:
         for process in (load, canary, introspection):
             process.terminate()
             process.communicate(timeout=30)
-        for path in files:
-            path.unlink()
+        for name in ports:
+            announcement(folder, name).unlink()
 
 
 def query(lab: Commands, expr: str) -> list[dict[str, object]]:

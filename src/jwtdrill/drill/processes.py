@@ -5,34 +5,39 @@ from pathlib import Path
 
 from jwtdrill.drill.live import LiveLoad
 from jwtdrill.processes.paths import shipped
-from jwtdrill.processes.scraping import announce
+from jwtdrill.processes.scraping import announce, announcement
 from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
 from jwtdrill.target.model import Target
 
 _RESULTS = "run.json"
+_CANARY, _LOAD = "canary", "load"
 
 
-def start_canary(supervisor: Supervisor, target: Target) -> Path:
-    """Start the canary and have it scraped; returns the file that announces it."""
+def announcements(target: Target) -> list[Path]:
+    """The files by which canary and load will be announced; none where the user's own configuration finds them."""
+    folder = target.watch.file_sd
+    return [] if folder is None else [announcement(folder, name) for name in (_CANARY, _LOAD)]
+
+
+def start_canary(supervisor: Supervisor, target: Target) -> None:
+    """Start the canary and have it scraped."""
     port = free_port()
     supervisor.start(
         Spec(
-            "canary",
+            _CANARY,
             [sys.executable, "-m", "jwtdrill", "canary", str(target.path), "--port", str(port)],
             ready=f"http://127.0.0.1:{port}/metrics",
         )
     )
-    return _announce(target, "canary", port)
+    _announce(target, _CANARY, port)
 
 
-def start_load(
-    supervisor: Supervisor, target: Target, users: int, throughput: float, cases: str
-) -> tuple[Path, LiveLoad]:
-    """Start Locust with so many clients at once and have it scraped; returns the file that announces it, and a view."""
+def start_load(supervisor: Supervisor, target: Target, users: int, throughput: float, cases: str) -> LiveLoad:
+    """Start Locust with so many clients at once and have it scraped; returns a view of it."""
     port = free_port()
     supervisor.start(
         Spec(
-            "load",
+            _LOAD,
             [
                 *(sys.executable, "-m", "locust", "-f", shipped("loadtests") / "verification.py"),
                 *("--headless", "--only-summary", "-u", str(users), "-r", str(users)),
@@ -42,17 +47,17 @@ def start_load(
             ready=f"http://127.0.0.1:{port}/metrics",
         )
     )
-    return _announce(target, "load", port), LiveLoad(f"http://127.0.0.1:{port}/metrics")
+    _announce(target, _LOAD, port)
+    return LiveLoad(f"http://127.0.0.1:{port}/metrics")
 
 
 def stop_load(supervisor: Supervisor, folder: Path) -> Path:
     """Stop both in order; returns the file with the load's results."""
-    supervisor.stop("load")
-    supervisor.stop("canary")
+    supervisor.stop(_LOAD)
+    supervisor.stop(_CANARY)
     return folder / _RESULTS
 
 
-def _announce(target: Target, name: str, port: int) -> Path:
-    if target.watch.file_sd is None:
-        return Path("/nonexistent") / name  # the user's own Prometheus finds us by the user's own configuration
-    return announce(target.watch.file_sd, name, port)
+def _announce(target: Target, name: str, port: int) -> None:
+    if target.watch.file_sd is not None:
+        announce(target.watch.file_sd, name, port)

@@ -20,7 +20,7 @@ from jwtdrill.drill.holding import Holding
 from jwtdrill.drill.judge import Judged, judge, unannounced
 from jwtdrill.drill.live import LiveLoad
 from jwtdrill.drill.plan import fingerprint
-from jwtdrill.drill.processes import start_canary, start_load, stop_load
+from jwtdrill.drill.processes import announcements, start_canary, start_load, stop_load
 from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
@@ -79,7 +79,6 @@ class Session:
         self._asked, self._let_in = 0.0, 0
         self._traffic: list[dict[str, Any]] = []  # what came of the requests that faults sent
         self._held: list[tuple[HeldFault, Mapping[str, object], float]] = []
-        self._announced: list[Path] = []
         self._load_running = False
         self._watcher: AlertWatcher | None = None
         self._declaration: Declaration | None = None
@@ -97,14 +96,13 @@ class Session:
         except BaseException:
             self._holding.close()
             raise
-        self._folder = OwnFolder("jwtdrill-drill-")
+        self._folder = OwnFolder("jwtdrill-drill-", announcements(target))
         self._supervisor = Supervisor(self._folder.path)
 
     def start_load(self, users: int, throughput: float, cases: str) -> None:
         """Start canary and load, and wait until both run. Raises JwtdrillError."""
-        self._announced.append(start_canary(self._supervisor, self.target))
-        announced, self._load = start_load(self._supervisor, self.target, users, throughput, cases)
-        self._announced.append(announced)
+        start_canary(self._supervisor, self.target)
+        self._load = start_load(self._supervisor, self.target, users, throughput, cases)
         self._load_running = True
         self._did(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
 
@@ -227,8 +225,6 @@ class Session:
             except JwtdrillError as error:
                 self.fail(str(error))
         self._supervisor.stop()
-        for path in self._announced:
-            path.unlink(missing_ok=True)
         if self._watcher is not None:
             self._watcher.stop()
             self.record.alerts = self._watcher.spans()

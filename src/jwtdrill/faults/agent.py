@@ -78,7 +78,7 @@ class Agent:
         self._sending: dict[str, Sending] = {}  # by lease, also after its end: its tallies are asked for then
         self.instruments = Instruments()
         self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
-        for name, params in books.read_notes():
+        for name, params in books.read_notes():  # which stay as they are until what they tell of is undone
             fault = make_fault(name, params)
             self._leases.expire(self._grant(fault, name, params, _RETRY_SECONDS).id)
             self._note("found in force after the agent was killed", name)
@@ -107,6 +107,7 @@ class Agent:
         try:
             # Before anything is touched there is a lease, and with it an undo that will come.
             lease = self._grant(fault, name, params, seconds)
+            self._books.write_notes(self._leases.active())
         except ValueError as error:
             raise BadInputError(str(error)) from None
         self._changed.set()
@@ -178,7 +179,6 @@ class Agent:
 
     def _grant(self, fault: Fault, name: str, params: Mapping[str, Any], seconds: float) -> Lease:
         lease = self._leases.grant(name, params, seconds, lambda: fault.undo(self._site), fault.place)
-        self._books.write_notes(self._leases.active())
         if isinstance(fault, Sending):
             self._sending[lease.id] = fault
             while len(self._sending) > _MOST_REMEMBERED:

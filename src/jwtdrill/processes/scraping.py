@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 
-def announce(file_sd: Path, name: str, port: int) -> Path:
-    """Have that loopback port scraped from now on, as a job of that name; remove the returned file to end it.
+def announcement(file_sd: Path, name: str) -> Path:
+    """The file by which `announce` does it; whoever is scraped no more removes it."""
+    return file_sd / f"{name}.yml"
+
+
+def announce(file_sd: Path, name: str, port: int) -> None:
+    """Have that loopback port scraped from now on, as a job of that name.
 
     A job of its own: what ends when it is done is no target that is down among others that go on.
     """
-    path = file_sd / f"{name}.yml"
+    path = announcement(file_sd, name)
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"job": name}}]))  # JSON is YAML too
     fresh.replace(path)
-    return path

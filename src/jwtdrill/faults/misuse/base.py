@@ -21,7 +21,7 @@ from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.fault import AfterEffect, Site
 from jwtdrill.faults.lease import LONGEST_FAULT
 from jwtdrill.flows.misuse import Traffic
-from jwtdrill.processes.scraping import announce
+from jwtdrill.processes.scraping import announce, announcement
 from jwtdrill.processes.supervisor import free_port, launch
 
 _MODULE = "jwtdrill.probe.traffic"
@@ -85,12 +85,13 @@ class MisuseFault(Traffic):
             await _stop(process)
         self._rows = self.seen()
         result.unlink(missing_ok=True)
+        self._file(site, ".log").unlink(missing_ok=True)
         try:
             file_sd = site.require_target(self.kind).watch.file_sd
         except JwtdrillError:  # the target file is gone: nobody is scraped by it
             return
         if file_sd is not None:
-            (file_sd / f"{self._name}.yml").unlink(missing_ok=True)
+            announcement(file_sd, self._name).unlink(missing_ok=True)
 
     def seen(self) -> list[dict[str, Any]]:
         """What came of the requests so far."""
