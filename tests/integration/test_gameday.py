@@ -73,7 +73,7 @@ def test_chaos_run_holds_on_a_standing_lab_with_its_real_page_and_tells_grafana(
     assert done.returncode == 0, done.stdout + done.stderr
     told = {tuple(body["tags"][1:3]): (body["timeEnd"] - body["time"]) / 1000 for _, _, body in grafana.asked}
     assert list(told) == [("phase", "control"), ("phase", "fault"), ("fault", "clock.skew"), ("phase", "recovery")]
-    assert 12 <= told["fault", "clock.skew"] < 15
+    assert 10 <= told["fault", "clock.skew"] < 15  # it ends when all has been seen
     result = json.loads((tmp_path / "journal.json").read_text())["jwtdrill"]
     assert result["outcome"] == "held"
     assert result["false_rejects"] > 0
@@ -152,6 +152,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
     assert not (tmp_path / "out").exists()
+    until(lambda: not agent.leases(), 12)  # its claim, for the next drill
 
 
 def test_kill_9_takes_the_game_days_own_lab_with_it(lab: Commands, tmp_path: Path) -> None:
@@ -188,6 +189,7 @@ def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
     assert not (tmp_path / "out").exists()
+    until(lambda: not agent.leases(), 12)  # its claim, for the next drill
 
 
 @pytest.mark.slow
@@ -223,7 +225,7 @@ def misspelt(path: Path) -> None:
         (None, ["--out", "."], "exists already"),
         (None, ["--runbooks", "wiki"], "--runbooks: must be an http or https URL"),
         (None, ["--target", "/none.toml"], "/none.toml: cannot be read"),
-        (None, ["--target", "{lab}"], "not confirmed: nothing was touched"),
+        (None, ["--target", "{staging}"], "not confirmed: nothing was touched"),
         (None, ["--target", "{dead}", "--yes"], "nobody listens at"),
         (None, ["--target", "{garbled}", "--yes"], "that is no JSON object"),
         (None, ["--target", "{unwatched}", "--yes"], "Alertmanager at http://127.0.0.1:1"),
@@ -238,7 +240,10 @@ def test_bad_input_is_one_line_before_anything_starts(
         spoil(path)
     text = lab.target.read_text()
     issuer = load_target(str(lab.target)).issuer.url
-    places = {"lab": lab.target} | {name: lab.folder / f"{name}.toml" for name in ("dead", "garbled", "unwatched")}
+    places = {"lab": lab.target} | {
+        name: lab.folder / f"{name}.toml" for name in ("dead", "garbled", "unwatched", "staging")
+    }
+    places["staging"].write_text(text.replace('environment = "lab"', 'environment = "staging"'))
     places["dead"].write_text(text.replace(f'url = "{issuer}"', 'url = "http://127.0.0.1:1"'))
     places["garbled"].write_text(
         text.replace(
