@@ -222,6 +222,9 @@ def proxy(
     route: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH of an endpoint that the metadata does not name.")
     ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="Target file, for faults that are traffic: misuse.* and clock.skewed_claims.")
+    ] = None,
     control: Annotated[str, typer.Option(help="Address and port for drills.")] = "127.0.0.1:18474",
     control_token: Annotated[
         Path, typer.Option(help="File with what drills must show; made if it is not there.")
@@ -247,6 +250,7 @@ def proxy(
         public=public,
         ca=ca,
         routes=_routes(route or []),
+        target_file=target,
     )
     stand(options, say)
 

@@ -24,7 +24,7 @@ from jwtdrill.processes.supervisor import Spec, Supervisor
 from jwtdrill.target.discovery import metadata, metadata_urls
 
 _CHECK_SECONDS = 0.25
-_ALL = "issuer"  # the route of whatever no other has
+_ALL = "all"  # the route of whatever no other has
 _ENDPOINTS = {"jwks": "jwks_uri", "token": "token_endpoint", "introspection": "introspection_endpoint"}
 Say = Callable[[str], None]
 
@@ -69,7 +69,8 @@ class ProxyOptions:
 
     upstream: the issuer's URL; certificate: file of certificate and key, for https; authority: of the authority that
     issued it, with its key, so that a wrong certificate is wrong in one way alone; public: the URL by which verifiers
-    know us; ca: that vouches for the upstream; routes: more paths, by route name.
+    know us; ca: that vouches for the upstream; routes: more paths, by route name; target_file: of the system that bad
+    traffic may be sent to.
     """
 
     upstream: str
@@ -81,6 +82,7 @@ class ProxyOptions:
     public: str = ""
     ca: Path | None = None
     routes: Mapping[str, str] = field(default_factory=dict)
+    target_file: Path | None = None
 
     @property
     def url(self) -> str:
@@ -116,7 +118,7 @@ def stand(options: ProxyOptions, say: Say) -> None:
     routes = routes_of(options, say)
     folder = OwnFolder("jwtdrill-proxy-")
     try:
-        settings = _settings(options, routes, folder.path)
+        settings = _settings(options, routes)
         _check(settings)
         path = folder.path / "agent.json"
         path.touch(mode=0o600)
@@ -135,7 +137,7 @@ def stand(options: ProxyOptions, say: Say) -> None:
         folder.remove()
 
 
-def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...], folder: Path) -> AgentSettings:
+def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...]) -> AgentSettings:
     if not options.token_file.exists():
         options.token_file.parent.mkdir(parents=True, exist_ok=True)
         options.token_file.touch(mode=0o600)
@@ -159,9 +161,10 @@ def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...], folder: 
         control_host=options.control.host,
         control_token_file=str(options.token_file.absolute()),
         target=f"{options.upstream} by {options.url}",
-        notes_file=str(folder / "faults.json"),
+        notes_file=str(options.token_file.absolute().with_suffix(".faults.json")),
         journal_file=str(default_journal()),
         listeners=(listener,),
+        target_file=str(options.target_file.absolute()) if options.target_file is not None else "",
     )
 
 
