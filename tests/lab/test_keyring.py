@@ -55,6 +55,8 @@ def test_a_revoked_key_is_out_of_the_set_for_good(ring: Keyring) -> None:
     ring.remove(removed)
     ring.revoke(removed)
     assert ring.revoked() == [old, removed]
+    ring.mend()
+    assert ring.revoked() == [old, removed]
 
 
 def test_every_step_is_told(keys: dict[Algorithm, SigningKey]) -> None:

@@ -133,6 +133,9 @@ def prove(
     runs: Annotated[int, typer.Option(min=1, max=20, help="How often each is run.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for reports and raw data; proof-DATE by default.")] = None,
     time_scale: TimeScaleOption = 60,
+    once_more: Annotated[
+        bool, typer.Option(help="Run a drill that was violated once more, alone; those that say nothing always are.")
+    ] = False,
     write: Annotated[bool, typer.Option(help="Write docs/proof.md, and the drills into the runbooks.")] = False,
     delete_alert: Annotated[
         list[str] | None,
@@ -159,7 +162,8 @@ def prove(
         str(time_scale),
         *(word for name in delete_alert or () for word in ("--delete-alert", name)),
     ]
-    proofs = run(files, Order(folder, jobs, runs, more), say)
+    again = (Outcome.INVALID, *([Outcome.VIOLATED] if once_more else []))
+    proofs = run(files, Order(folder, jobs, runs, more, again), say)
     found = rows(proofs)
     if json:
         as_json([dict(zip(COLUMNS, row, strict=True)) for row in found])

@@ -25,12 +25,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How to run them. jobs: side by side; runs: of each; more: further arguments for `jwtdrill gameday`."""
+    """How to run them. jobs: side by side; runs: of each; more: further arguments for `jwtdrill gameday`.
+
+    once_more: outcomes of those that are run once more, alone.
+    """
 
     out: Path
     jobs: int = 2
     runs: int = 1
     more: Sequence[str] = ()
+    once_more: tuple[Outcome, ...] = (Outcome.INVALID,)
 
 
 @dataclass(slots=True)
@@ -43,9 +47,9 @@ class _Run:
 
 
 def prove(files: Sequence[tuple[Experiment, str]], order: Order, say: Say) -> list[Proved]:
-    """Run the drills, by what `gameday` is told of each; one that says nothing is run once more.
+    """Run the drills, by what `gameday` is told of each. What counts of one that is run once more is the second run.
 
-    Only from the main thread: what runs ends with us. Raises JwtdrillError for a drill that leaves no journal.
+    Only from the main thread: what runs ends with us. Raises JwtdrillError for a drill that twice leaves no journal.
     """
     order.out.mkdir(parents=True, exist_ok=True)
     named = {experiment.name: name for experiment, name in files}
@@ -55,10 +59,13 @@ def prove(files: Sequence[tuple[Experiment, str]], order: Order, say: Say) -> li
         for experiment, _ in sorted(files, key=lambda one: -one[0].seconds)  # the longest first: none is left alone
     ]
     running: list[_Run] = []
+    alone: list[_Run] = []  # run once more, when all others are over
     seen: dict[str, list[dict[str, Any]]] = {experiment.name: [] for experiment, _ in files}
     total, ended = len(waiting), 0
     try:
-        while waiting or running:
+        while waiting or running or alone:
+            if not waiting and not running:
+                waiting.append(alone.pop(0))
             while waiting and len(running) < order.jobs:
                 run = waiting.pop(0)
                 _start(run, named[run.experiment.name], order.more)
@@ -69,8 +76,8 @@ def prove(files: Sequence[tuple[Experiment, str]], order: Order, say: Say) -> li
                 result = _read(run)
                 ended += 1
                 say(f"[{ended}/{total}] {run.experiment.name}: {result['outcome']}{_what_failed(result)}")
-                if result["outcome"] == Outcome.INVALID and not run.again:
-                    waiting.append(_Run(run.experiment, run.folder.with_name(f"{run.folder.name}-again"), again=True))
+                if result["outcome"] in order.once_more and not run.again:
+                    alone.append(_Run(run.experiment, run.folder.with_name(f"{run.folder.name}-again"), again=True))
                     total += 1
                 else:
                     seen[run.experiment.name].append(result)
