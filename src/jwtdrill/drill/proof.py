@@ -16,7 +16,8 @@ _MADE = """# Proof
 Made by `jwtdrill prove --write`: do not edit. Each drill of `chaos/` was run on a lab of its own, with real Prometheus
 and Alertmanager, and with the rules that run in production at {scale:g} times their speed. An alert is *late* after its
 least time and the larger of five seconds and half of it; the least follows from its windows, the depth of the fault and
-the traffic. Times are in seconds from the fault's beginning, or its end for recovery{runs}.
+the traffic, reckoning with the longest delay by caches: where these were younger, it came sooner. Times are in seconds
+from the fault's beginning, or its end for recovery{runs}.
 """
 _REST = """
 ## Alerts that no drill raises
