@@ -14,6 +14,7 @@ pytestmark = pytest.mark.integration
 PLACES = {
     "verifier-a",
     "verifier-b",
+    "verifier-a/payments",
     "introspection endpoint",
     "token endpoint, client authentication",
     "token endpoint, assertion as grant",
@@ -50,7 +51,8 @@ def test_without_a_signer_most_of_it_runs_and_the_rest_says_what_it_needs(lab: C
     answer = json.loads(done.stdout)
     unsigned = [entry for entry in answer["not_run"] if "[[signer]]" in entry["reason"]]
     assert {entry["resource"] for entry in unsigned} == {
-        *("verifier-a", "verifier-b", "verifier-a-mtls", "introspection endpoint", "security token service")
+        *("verifier-a", "verifier-b", "verifier-a/payments", "verifier-a-mtls"),
+        *("introspection endpoint", "security token service"),
     }
     assert len({entry["case"] for entry in unsigned}) > 100
     at_a = [tally for tally in answer["tallies"] if tally["resource"] == "verifier-a"]
@@ -77,7 +79,7 @@ def test_a_ready_token_from_a_command_is_enough(lab: Commands, tmp_path: Path) -
     done = lab.run("jwtdrill", "attack", target, "--json")
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["findings"]) == (0, []), done.stdout[-2000:]
-    assert {tally["resource"] for tally in answer["tallies"]} == {"verifier-a", "verifier-b"}
+    assert {tally["resource"] for tally in answer["tallies"]} == {"verifier-a", "verifier-b", "verifier-a/payments"}
     assert sum(tally["count"] for tally in answer["tallies"]) > 200
     assert (tmp_path / "calls").read_text().count("asked") >= 2
     assert "eyJ" not in done.stdout + done.stderr
@@ -97,7 +99,7 @@ def test_one_family_as_a_table(lab: Commands) -> None:
         (("--family", "x"), "unknown family 'x': choose from"),
         (("--junit", "/no/such/folder/x.xml"), "/no/such/folder/x.xml"),
         (("--case", "alg_none", "--family", "time"), "no case is of all that was asked for"),
-        (("--case", "replayed"), "nothing of what was asked for was run: the resource does not declare"),
+        (("--case", "key_removed"), "nothing of what was asked for was run: say --remove-key"),
     ],
 )
 def test_bad_input_is_one_line(lab: Commands, arguments: tuple[str, ...], message: str) -> None:

@@ -185,6 +185,10 @@ def test_a_header_that_no_edge_vouches_for_is_no_certificate(
     assert resource.shown(token, *headers).status_code == 401
 
 
-@pytest.mark.parametrize("bound", ["", None, 0, [certificate_thumbprint(OWN)], certificate_thumbprint(OWN)[:10]])
+@pytest.mark.parametrize(
+    "bound",
+    ["", None, 0, [certificate_thumbprint(OWN)], certificate_thumbprint(OWN)[:10]],
+    ids=["empty", "null", "number", "list", "part"],
+)
 def test_what_is_no_digest_binds_to_nothing(resource: Resource, bound: object) -> None:
     assert resource.shown(resource.bound({"x5t#S256": bound}), *forwarded(OWN, SECRET)).status_code == 401
