@@ -1,10 +1,8 @@
 """Who may drill a target: one drill at a time, by a lock on this machine and by a claim at the fault agent."""
 
-import fcntl
 import hashlib
 import os
-import tempfile
-from pathlib import Path
+import socket
 from types import TracebackType
 
 from jwtdrill.errors import BadInputError
@@ -26,7 +24,7 @@ class Holding:
             try:
                 self._claim = agent.begin(CLAIM, {"by": f"{title}, {actor()}"[:200]}, _LEASE)
             except BaseException:
-                os.close(self._lock)
+                self._lock.close()
                 raise
 
     @property
@@ -36,7 +34,7 @@ class Holding:
 
     def close(self) -> None:
         """Let the next drill come. Raises MissingPartError when the agent does not answer; its lease ends it then."""
-        os.close(self._lock)
+        self._lock.close()
         if self._claim is not None:
             self._claim.end()
 
@@ -69,16 +67,18 @@ def resume_all(target: Target) -> None:
         client.close()
 
 
-def _lock(target: Target) -> int:
-    """The lock goes with the process that holds it, however that ends; the file stays, and is empty."""
+def _lock(target: Target) -> socket.socket:
+    """A name that the kernel gives once, and takes back with the process that holds it: no file, which could stay.
+
+    It is a socket's abstract address (unix(7)), on which nobody listens.
+    """
     name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"jwtdrill-drill-{os.getuid()}-{name}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.bind(f"\0jwtdrill-drill-{os.getuid()}-{name}")
     except OSError:
-        os.close(handle)
+        lock.close()
         raise BadInputError(
             f"{target.path}: another drill is under way there: wait for its end, or end it with `jwtdrill stop`"
         ) from None
-    return handle
+    return lock
