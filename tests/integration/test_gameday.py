@@ -124,15 +124,23 @@ def agent(lab: Commands) -> Iterator[FaultClient]:
     client.close()
 
 
+@pytest.fixture
+def own_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a game day's temporary files lie, and nobody else's."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
 def start_gameday(lab: Commands, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     path = short(tmp_path, "rotation_without_overlap", 4, 60, 5)
     return lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out", "--without-alerts", *more, piped=False)
 
 
 def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
-    lab: Commands, agent: FaultClient, tmp_path: Path
+    lab: Commands, agent: FaultClient, tmp_path: Path, own_tmp: Path
 ) -> None:
-    before = drill_files()
     target = load_target(str(lab.target))
     old = genuine_token(target)
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
@@ -151,7 +159,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
         5,
     )
     assert not psutil.wait_procs(family, timeout=5)[1]
-    until(lambda: drill_files() <= before, 5)
+    until(lambda: not list(own_tmp.iterdir()), 5)
     assert not (tmp_path / "out").exists()
 
 
@@ -169,11 +177,6 @@ def test_kill_9_takes_the_game_days_own_lab_with_it(lab: Commands, tmp_path: Pat
     assert not processes_naming(str(folder))
 
 
-def drill_files() -> set[Path]:
-    """What drills keep for themselves while they run, others' than this test's too."""
-    return set(Path("/tmp").glob("jwtdrill-drill-*"))
-
-
 def folder_logs(before: set[Path]) -> str:
     logs = [
         log for f in set(Path("/tmp").glob("jwtdrill-gameday-*")) - before for log in f.glob("logs/fault-agent.log")
@@ -183,9 +186,8 @@ def folder_logs(before: set[Path]) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
-    lab: Commands, agent: FaultClient, tmp_path: Path, number: signal.Signals
+    lab: Commands, agent: FaultClient, tmp_path: Path, own_tmp: Path, number: signal.Signals
 ) -> None:
-    before = drill_files()
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
     until(lambda: bool(agent.active()), 60)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -193,7 +195,7 @@ def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     until(lambda: not agent.active(), 10)
     assert process.wait(30) == 130
     assert not psutil.wait_procs(family, timeout=5)[1]
-    until(lambda: drill_files() <= before, 5)
+    until(lambda: not list(own_tmp.iterdir()), 5)
     assert not (tmp_path / "out").exists()
 
 
