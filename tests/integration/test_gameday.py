@@ -124,13 +124,22 @@ def agent(lab: Commands) -> Iterator[FaultClient]:
     client.close()
 
 
+@pytest.fixture
+def own_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a game day's temporary files lie, and nobody else's."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
 def start_gameday(lab: Commands, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     path = short(tmp_path, "rotation_without_overlap", 4, 60, 5)
     return lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out", "--without-alerts", *more, piped=False)
 
 
 def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
-    lab: Commands, agent: FaultClient, tmp_path: Path
+    lab: Commands, agent: FaultClient, tmp_path: Path, own_tmp: Path
 ) -> None:
     target = load_target(str(lab.target))
     old = genuine_token(target)
@@ -150,7 +159,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
         5,
     )
     assert not psutil.wait_procs(family, timeout=5)[1]
-    assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
+    until(lambda: not list(own_tmp.iterdir()), 5)
     assert not (tmp_path / "out").exists()
     until(lambda: not agent.leases(), 12)  # its claim, for the next drill
 
@@ -178,7 +187,7 @@ def folder_logs(before: set[Path]) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
-    lab: Commands, agent: FaultClient, tmp_path: Path, number: signal.Signals
+    lab: Commands, agent: FaultClient, tmp_path: Path, own_tmp: Path, number: signal.Signals
 ) -> None:
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
     until(lambda: bool(agent.active()), 60)
@@ -187,7 +196,7 @@ def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     until(lambda: not agent.active(), 10)
     assert process.wait(30) == 130
     assert not psutil.wait_procs(family, timeout=5)[1]
-    assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
+    until(lambda: not list(own_tmp.iterdir()), 5)
     assert not (tmp_path / "out").exists()
     until(lambda: not agent.leases(), 12)  # its claim, for the next drill
 

@@ -28,7 +28,6 @@ from jwtdrill.target.model import Target
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 MARKER = "JWTDRILL_SOAK"  # in the environment of a round's controller, and so of whatever it starts
-_PASSING = (".lock",)  # a drill's lock is empty and stays: two that made it anew would each hold one
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -201,11 +200,11 @@ class Ground:
             for connection in _connections(process)
             if connection.status == psutil.CONN_LISTEN
         )
-        files = {path for folder in (self._temporary, self._file_sd, self.lab) for path in folder.rglob("*")}
-        kept = frozenset(path for path in files if path.suffix not in _PASSING)
+        folders = (self._temporary, self._file_sd, self.lab)
+        files = frozenset(path for folder in folders for path in folder.rglob("*"))
         lines = [_line(process) for process in processes]
         stopped = tuple(_line(process) for process in processes if _is_stopped(process))
-        return _Traces(frozenset(lines) | {str(len(lines))}, listening, kept, stopped)
+        return _Traces(frozenset(lines) | {str(len(lines))}, listening, files, stopped)
 
     def _processes(self) -> list[psutil.Process]:
         """Those of the lab, and those that its agent started and lost."""

@@ -30,6 +30,7 @@ from jwtdrill.faults.claim import CLAIM
 LEASE = 2.0  # seconds
 GRACE = 1.0  # that a fault may outlast its lease
 _AFTER_A_PAUSE = 1.0  # that it may outlast the agent's pause, if that was longer than the lease
+_AWAY = 5.0  # that a killed agent may be away: alone on two cores it is for one to two
 _AGENT_BACK = 3.0  # what outlasts the death of the agent: a back-off of the verifiers, as in docs/faults.md
 _ENDS = {Way.FAULTS: 10.0, Way.CHAOS_RUN: 30.0, Way.GAMEDAY: 30.0}  # seconds in which INT and TERM are obeyed
 _GIVE_UP = 15.0
@@ -106,17 +107,18 @@ class Soak:
             self._await_claims(outcome)
         if self._faults():
             outcome.findings.append("there is a fault before it begins")
-        controller = self._launch(plan)
+        controller, began = self._launch(plan), time.monotonic()
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 controller.wait(plan.moment * self._life(plan))
             outcome.hit = controller.poll() is None
-            self._check_early_end(plan, controller, outcome)
+            if not outcome.hit:
+                self._learn_from_early_end(plan, controller, time.monotonic() - began, outcome)
             allowed = self._strike(plan, controller, outcome)
             hit, hit_wall = time.monotonic(), time.time()
-            self._await_ends(outcome, hit, allowed)
-            self._await_controller(plan, controller, outcome)
             over = self._await_ends(outcome, hit, allowed)
+            self._await_controller(plan, controller, outcome)
+            over = self._await_ends(outcome, hit, allowed, over)  # of what was still on its way to the agent too
             outcome.begun = self._ground.begun()
             outcome.in_force = sum(one.ended is None or one.ended > hit_wall for one in outcome.begun)
             outcome.overstay = max(0.0, over - hit - LEASE) if outcome.begun else 0.0
@@ -136,13 +138,15 @@ class Soak:
             shutil.rmtree(self._scratch)
         return outcome
 
-    def _check_early_end(self, plan: Round, controller: "subprocess.Popen[bytes]", outcome: Outcome) -> None:
-        """One that gave up by itself tests nothing."""
-        seconds = plan.moment * self._life(plan)
-        if outcome.hit or (plan.drill and seconds > _LEAST) or (not plan.drill and not controller.returncode):
-            return
-        last = (self._scratch / "controller.log").read_text(errors="replace").strip().splitlines()[-1:]
-        outcome.findings.append(f"the controller ended by itself: {''.join(last)}")
+    def _learn_from_early_end(
+        self, plan: Round, controller: "subprocess.Popen[bytes]", seconds: float, outcome: Outcome
+    ) -> None:
+        """Starts take less than was thought, so that the next signal comes in time; or the controller has given up."""
+        if plan.way is Way.FAULTS and not controller.returncode:
+            self._start = min(self._start, seconds - plan.hold)
+        elif plan.way is Way.FAULTS or seconds < _LEAST:
+            last = (self._scratch / "controller.log").read_text(errors="replace").strip().splitlines()[-1:]
+            outcome.findings.append(f"the controller ended by itself: {''.join(last)}")
 
     def _strike(
         self, plan: Round, controller: "subprocess.Popen[bytes]", outcome: Outcome
@@ -162,13 +166,18 @@ class Soak:
         while self._ground.leases() is None and time.monotonic() - began < _GIVE_UP:
             time.sleep(_LOOK)
         outcome.away = time.monotonic() - began
-        if outcome.away > LEASE + GRACE:
+        if outcome.away > _AWAY:
             outcome.findings.append(f"the agent was away for {outcome.away:.1f} s")
         controller.kill()
         return lambda lease: lease["lease"] + GRACE
 
-    def _await_ends(self, outcome: Outcome, hit: float, allowed: Callable[[dict[str, Any]], float]) -> float:
-        """Wait until no fault is in force, and say which stays too long; returns when that was."""
+    def _await_ends(
+        self, outcome: Outcome, hit: float, allowed: Callable[[dict[str, Any]], float], over: float | None = None
+    ) -> float:
+        """Wait until no fault is in force, and say which stays too long; returns when that was.
+
+        over: when it was already, unless one has come since.
+        """
         late: set[str] = set()
         while True:
             leases, now = self._ground.leases(), time.monotonic()
@@ -180,8 +189,9 @@ class Soak:
                     left = lease["remaining"]
                     outcome.findings.append(f"{lease['fault']} stands {now - hit:.1f} s after it, {left:g} s to go")
             if leases is not None and all(lease["fault"] == CLAIM for lease in leases):
-                return now
-            if now > hit + _GIVE_UP:
+                return over or now
+            over = None
+            if now > hit + _GIVE_UP or (leases is None and now > hit + LEASE + GRACE):
                 outcome.findings.append("the agent does not answer" if leases is None else "given up: it does not end")
                 return now
             time.sleep(_LOOK)

@@ -1,6 +1,7 @@
 """Who may drill a target: one drill at a time, by a lock on this machine and by a claim at the fault agent."""
 
 import hashlib
+import os
 import socket
 from types import TracebackType
 
@@ -67,14 +68,17 @@ def resume_all(target: Target) -> None:
 
 
 def _lock(target: Target) -> socket.socket:
-    """A mark in a name space of the kernel's, which is gone when we are, however that comes: no file stays."""
-    name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:32]
-    mark = socket.socket(socket.AF_UNIX)
+    """A name that the kernel gives once, and takes back with the process that holds it: no file, which could stay.
+
+    It is a socket's abstract address (unix(7)), on which nobody listens.
+    """
+    name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:16]
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        mark.bind(f"\0jwtdrill-drill-{name}")
+        lock.bind(f"\0jwtdrill-drill-{os.getuid()}-{name}")
     except OSError:
-        mark.close()
+        lock.close()
         raise BadInputError(
             f"{target.path}: another drill is under way there: wait for its end, or end it with `jwtdrill stop`"
         ) from None
-    return mark
+    return lock
