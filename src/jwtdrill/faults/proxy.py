@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import h11
+import httpx
 
 from jwtdrill.faults.route import TEXT, Answer, Caller, Edge, End, Route
 
@@ -62,6 +63,11 @@ class Listener:
             except OSError:
                 await self.open()
                 raise
+
+    def leads_to(self, url: httpx.URL) -> bool:
+        """Whether who asks here for the path of that URL gets what lies at that URL."""
+        route = self._route(url.raw_path)
+        return route is not None and route.place_of(url.raw_path) == url
 
     def certify(self, context: ssl.SSLContext | None) -> None:
         """Show another certificate from the next handshake on, and drop what is open; None for its own."""
@@ -213,10 +219,13 @@ class _Peer:
         await self._writer.drain()
 
     async def answer(self, request: h11.Request, answer: Answer) -> None:
-        """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without."""
+        """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without.
+
+        To HEAD the upstream gives none, and how long it would be is not said (RFC 9110 section 8.6).
+        """
         bodiless = request.method == b"HEAD" or answer.status in (204, 304)
         headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
-        if not bodiless or request.method == b"HEAD":
+        if not bodiless or (request.method == b"HEAD" and answer.body):
             headers.append((b"content-length", str(len(answer.body)).encode()))
         self._write(h11.Response(status_code=answer.status, headers=headers))
         if not bodiless:
