@@ -47,9 +47,7 @@ class Listener:
         if self._server is None:
             held, self._held = self._held or self._bound(), None
             _share(held, wanted=True)  # else connections that linger would bar the next bind
-            if self.edge is not None:
-                self.edge.tls.sni_callback = self._choose_certificate
-            self._server = await asyncio.start_server(self._serve, sock=held, ssl=self.edge.tls if self.edge else None)
+            await self._listen(held)
 
     async def refuse(self) -> None:
         """Refuse connections, and drop those that are open. The port stays ours."""
@@ -69,9 +67,16 @@ class Listener:
         route = self._route(url.raw_path)
         return route is not None and route.place_of(url.raw_path) == url
 
-    def certify(self, context: ssl.SSLContext | None) -> None:
-        """Show another certificate from the next handshake on, and drop what is open; None for its own."""
+    async def certify(self, context: ssl.SSLContext | None) -> None:
+        """Show another certificate from the next handshake on, and drop what is open; None for its own.
+
+        A context has sessions of its own: none is resumed by which a client would not be shown the other certificate.
+        """
         self._other = context
+        if self._server is not None:
+            held, server = self._server.sockets[0].dup(), self._server
+            server.close()
+            await self._listen(held)
         self._drop()
 
     async def close(self) -> None:
@@ -85,9 +90,9 @@ class Listener:
         for route in self.routes:
             await route.close()
 
-    def _choose_certificate(self, secured: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:  # noqa: ARG002
-        if self._other is not None:
-            secured.context = self._other
+    async def _listen(self, held: socket.socket) -> None:
+        own = self.edge.tls if self.edge is not None else None
+        self._server = await asyncio.start_server(self._serve, sock=held, ssl=self._other or own)
 
     def _drop(self) -> None:
         for writer in tuple(self._connections):

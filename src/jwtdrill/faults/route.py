@@ -157,7 +157,7 @@ class Door(Protocol):
         """Refuse connections, and drop those that are open."""
         ...
 
-    def certify(self, context: ssl.SSLContext | None) -> None:
+    async def certify(self, context: ssl.SSLContext | None) -> None:
         """Show another certificate from the next handshake on, and drop what is open; None for its own."""
         ...
 

@@ -29,7 +29,6 @@ class EdgeSettings:
         """With the files read. Raises OSError, ssl.SSLError, ValueError."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.clients_ca_file or None)
         context.load_cert_chain(self.certificate_file, password="")  # with a passphrase it would ask at the terminal
-        context.num_tickets = 0  # who resumes a session is shown no certificate, and so would not feel a wrong one
         if self.clients_ca_file:
             context.verify_mode = ssl.CERT_OPTIONAL
         secret = Path(self.secret_file).read_text() if self.secret_file else ""
