@@ -30,8 +30,8 @@ from jwtdrill.target.discovery import metadata, metadata_urls
 from jwtdrill.tokens.certificates import read_certified
 
 _CHECK_SECONDS = 0.25
-_ALL = "issuer"  # the route of whatever no other has
-_ENDPOINTS = {"jwks": "jwks_uri", "token": "token_endpoint", "introspection": "introspection_endpoint"}
+REST = "issuer"  # the route of whatever no other has
+ENDPOINTS = {"jwks": "jwks_uri", "token": "token_endpoint", "introspection": "introspection_endpoint"}
 Say = Callable[[str], None]
 
 
@@ -110,14 +110,14 @@ def routes_of(options: ProxyOptions, say: Say) -> tuple[RouteSettings, ...]:
         say(f"{error}; until it answers we answer with 502. Its endpoints are not known: only what --route names can")
         say("be broken apart from the rest. To have its metadata looked up again, start the proxy again")
         document = {}
-    for name, key in _ENDPOINTS.items():
+    for name, key in ENDPOINTS.items():
         url = document.get(key)
         if isinstance(url, str) and urlsplit(url).path.strip("/") and name not in found:
             other = _origin(url) if _origin(url) != origin else ""
             found[name] = RouteSettings(name, (urlsplit(url).path,), other)
     paths = tuple(urlsplit(url).path for url in metadata_urls(options.upstream))
     found.setdefault("discovery", RouteSettings("discovery", paths))
-    found.setdefault(_ALL, RouteSettings(_ALL))
+    found.setdefault(REST, RouteSettings(REST))
     return tuple(found.values())
 
 
