@@ -133,7 +133,7 @@ def test_stop_ends_chaos_run_with_a_line_and_the_next_one_is_refused(
 
 
 def test_a_stop_outlives_a_killed_agent(lab: Commands, agent: FaultClient) -> None:
-    agent.begin("jwks.latency", {"seconds": 1}, lease=30)
+    held = agent.begin("jwks.latency", {"seconds": 1}, lease=30)
     assert lab.run("jwtdrill", "stop").returncode == 0
     process = process_of(lab.folder / "pids/fault-agent.pid")
     assert process is not None
@@ -147,6 +147,7 @@ def test_a_stop_outlives_a_killed_agent(lab: Commands, agent: FaultClient) -> No
 
     time.sleep(0.2)
     until(answers, 10)
+    held.end()
     with pytest.raises(BadInputError, match="no fault may begin before `jwtdrill resume`"):
         agent.begin("jwks.status", {}, lease=5)
     assert lab.run("jwtdrill", "resume").returncode == 0

@@ -13,7 +13,7 @@ from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.faults.journal import actor
 from jwtdrill.target.model import Target
 
-_LEASE = 30.0  # seconds, renewed while we live
+_LEASE = 10.0  # seconds, renewed while we live; so long a drill that was killed keeps the next one away
 
 
 class Holding:
@@ -72,7 +72,7 @@ def resume_all(target: Target) -> None:
 def _lock(target: Target) -> int:
     """The lock goes with the process that holds it, however that ends; the file stays, and is empty."""
     name = hashlib.sha256(f"{target.environment} {target.issuer.url}".encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"jwtdrill-drill-{os.getuid()}-{name}.lock"
+    path = Path(tempfile.gettempdir()) / f"jwtdrill-lock-{os.getuid()}-{name}"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
