@@ -135,6 +135,10 @@ def agent(lab: Commands) -> Iterator[FaultClient]:
     client.close()
 
 
+def drill_folders() -> set[Path]:
+    return set(Path("/tmp").glob("jwtdrill-drill-*"))
+
+
 def start_gameday(lab: Commands, tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     path = short(tmp_path, "rotation_without_overlap", 4, 60, 5)
     return lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out", "--without-alerts", *more, piped=False)
@@ -143,6 +147,7 @@ def start_gameday(lab: Commands, tmp_path: Path, *more: str) -> subprocess.Popen
 def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
     lab: Commands, agent: FaultClient, tmp_path: Path
 ) -> None:
+    before = drill_folders()
     target = load_target(str(lab.target))
     old = genuine_token(target)
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
@@ -161,7 +166,7 @@ def test_kill_9_in_mid_fault_leaves_a_standing_lab_healthy_within_a_lease(
         5,
     )
     assert not psutil.wait_procs(family, timeout=5)[1]
-    assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
+    assert not drill_folders() - before
     assert not (tmp_path / "out").exists()
 
 
@@ -190,6 +195,7 @@ def folder_logs(before: set[Path]) -> str:
 def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     lab: Commands, agent: FaultClient, tmp_path: Path, number: signal.Signals
 ) -> None:
+    before = drill_folders()
     process = start_gameday(lab, tmp_path, "--target", str(lab.target), "--yes")
     until(lambda: bool(agent.active()), 60)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -197,7 +203,7 @@ def test_an_interrupted_game_day_ends_its_fault_and_leaves_nothing(
     until(lambda: not agent.active(), 10)
     assert process.wait(30) == 130
     assert not psutil.wait_procs(family, timeout=5)[1]
-    assert not list(Path("/tmp").glob("jwtdrill-drill-*"))
+    assert not drill_folders() - before
     assert not (tmp_path / "out").exists()
 
 
