@@ -5,7 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.main import get_command
 
+import jwtdrill.cli.breaking  # noqa: F401 - has the command
+from jwtdrill.cli.app import app
+from jwtdrill.faults.standing import ENDPOINTS, REST
 from jwtdrill.target.load import load_target
 from jwtdrill.target.model import (
     Break,
@@ -43,6 +47,15 @@ def test_what_the_page_for_services_shows_can_be_run() -> None:
     names: dict[str, object] = {"app": None, "revoked": SimpleNamespace(holds_key=lambda _: False)}
     exec(compile(block, "verifying.md", "exec"), names)
     assert type(names["app"]).__name__ == "BearerMiddleware"
+
+
+def test_the_proxys_page_has_every_option_and_every_route() -> None:
+    text = (ROOT / "docs/proxy.md").read_text()
+    known = {parameter.opts[0] for parameter in get_command(app).commands["proxy"].params}  # type: ignore[attr-defined]
+    assert set(re.findall(r"^\| `(--[a-z-]+)` \| ", text, re.MULTILINE)) == known
+    [table] = re.findall(r"## What can be broken\n\n(.*?)\n\n", text, re.DOTALL)
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert {name for row in rows for name in re.findall(r"`([a-z]+)`", row)} == {*ENDPOINTS, "discovery", REST}
 
 
 def test_folders_and_files_that_the_documents_name_exist() -> None:

@@ -9,7 +9,10 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from typer.main import get_command
 
+import jwtdrill.cli.breaking  # noqa: F401 - has the command
+from jwtdrill.cli.app import app
 from jwtdrill.target.load import load_target
 
 FOLDER = Path(__file__).parents[1] / "docs/kubernetes"
@@ -64,7 +67,7 @@ def documents(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((FOLDER / name).read_text()))
 
 
-@pytest.mark.parametrize("name", ["plain.yaml", "locusttest.yaml"])
+@pytest.mark.parametrize("name", ["plain.yaml", "locusttest.yaml", "proxy.yaml"])
 def test_kubernetes_takes_its_own_objects(name: str) -> None:
     own = [document for document in documents(name) if document["kind"] != "LocustTest"]
     assert own
@@ -113,6 +116,28 @@ def test_the_arguments_are_options_that_locust_and_we_have() -> None:
     [test] = [document for document in documents("locusttest.yaml") if document["kind"] == "LocustTest"]
     for word in test["spec"]["args"].split():
         assert not word.startswith("--") or word in help_text
+
+
+def test_the_fault_proxys_pod_is_one_takes_our_options_and_can_read_its_secret() -> None:
+    service, deployment = documents("proxy.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    known = {option for parameter in get_command(app).commands["proxy"].params for option in parameter.opts}  # type: ignore[attr-defined]
+    given = dict(argument.split("=", 1) for argument in container["args"])
+    assert set(given) <= known
+    assert container["command"] == ["jwtdrill", "proxy"]
+    assert deployment["spec"]["replicas"] == 1
+    port = service["spec"]["ports"][0]["port"]
+    assert given["--listen"].endswith(f":{port}")
+    assert given["--public"].endswith(f":{port}")
+    assert container["readinessProbe"]["tcpSocket"] == {"port": port}
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounted) == {volume["name"] for volume in pod["volumes"]}
+    for option in ("--cert", "--control-token"):
+        assert given[option].startswith(f"{mounted['secret']}/")
+    mode = next(volume["secret"]["defaultMode"] for volume in pod["volumes"] if volume["name"] == "secret")
+    assert not mode & 0o007  # else the proxy refuses the token file
+    assert mode & 0o040
 
 
 def _help() -> str:

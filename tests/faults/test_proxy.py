@@ -5,7 +5,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -358,3 +359,130 @@ def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
         assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     run(check)
+
+
+class Keeps:
+    """A server that keeps the head of each request, and always answers the same."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.heads: list[bytes] = []
+        self.answer = answer
+        self.origin = ""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(self.answer)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def before(kept: Keeps, paths: tuple[str, ...] = (), public: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a listener that stands before that server."""
+    server = await asyncio.start_server(kept, "127.0.0.1", 0)
+    kept.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    listener = Listener(free_port(), [Route("x", kept.origin, paths, public)])
+    await listener.open()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=5) as client:
+        yield client
+    await listener.close()
+    server.close()
+
+
+def test_one_callers_cookie_is_not_anothers() -> None:
+    """Some issuers keep a session in one, and one client asks the upstream for all callers."""
+    kept = Keeps(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=one\r\nContent-Length: 0\r\n\r\n")
+
+    async def main() -> None:
+        async with before(kept) as client:
+            answer = await client.get("/")
+            assert answer.headers["set-cookie"] == "session=one"
+            client.cookies.clear()
+            await client.get("/")
+            await client.get("/", headers={"Cookie": "session=two"})
+        assert [b"session=one" in head for head in kept.heads] == [False, False, False]
+        assert b"cookie: session=two" in kept.heads[2].lower()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_what_a_caller_can_decode_is_not_asked_of_the_upstream() -> None:
+    """What comes encoded in a way that the proxy cannot read would leave it as garbage, without its header."""
+    kept = Keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async def main() -> None:
+        async with before(kept) as client:
+            assert (await client.get("/", headers={"Accept-Encoding": "exotic"})).json() == {}
+        assert b"exotic" not in kept.heads[0]
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_to_head_no_wrong_length_is_said() -> None:
+    """RFC 9110 section 8.6: if any, the length that GET would have."""
+    kept = Keeps(b"HTTP/1.1 200 OK\r\nContent-Length: 512\r\n\r\n")
+
+    async def main() -> None:
+        async with before(kept) as client:
+            answer = await client.head("/")
+            assert (answer.status_code, answer.headers.get("content-length", "512")) == (200, "512")
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+@pytest.mark.parametrize(
+    ("document", "led"),
+    [
+        (b'{"jwks_uri": "HERE/keys", "a": "HERE/keys"}', b'{"jwks_uri": "https://us.example/keys", "a": "HERE/keys"}'),
+        (b'{"jwks_uri": "HERE/else"}', None),
+        (b'{"jwks_uri": "https://stranger.example/keys"}', None),
+        (b'{"jwks_uri": 7}', None),
+        (b'["jwks_uri"]', None),
+        (b"no json", None),
+    ],
+)
+def test_only_what_leads_to_the_listener_is_rewritten(document: bytes, led: bytes | None) -> None:
+    async def main() -> None:
+        kept = Keeps(b"")
+        async with before(kept, ("/keys", "/.well-known/x"), "https://us.example/") as client:
+            origin = kept.origin.encode()
+            here = document.replace(b"HERE", origin)
+            kept.answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(here), here)
+            assert (await client.get("/.well-known/x")).content == (led or document).replace(b"HERE", origin)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed_by_which_a_wrong_certificate_would_not_be_felt(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    own = self_signed("127.0.0.1")
+    (tmp_path / "server.pem").write_bytes(own.pem)
+    context = ssl.create_default_context(cadata=own.certificate_pem.decode())
+    context.minimum_version = context.maximum_version = version
+
+    def resumed(port: int, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as secured,
+        ):
+            secured.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            while secured.recv(1000):
+                pass
+            return secured.session
+
+    async def main() -> None:
+        listener = Listener(
+            free_port(), [Route("x", "http://127.0.0.1:1")], EdgeSettings(str(tmp_path / "server.pem")).edge()
+        )
+        await listener.open()
+        try:
+            session = await asyncio.to_thread(resumed, listener.port, None)
+            await make_fault("x.certificate", {}).apply(Site({"x": listener.routes[0]}))
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await asyncio.to_thread(resumed, listener.port, session)
+        finally:
+            await listener.close()
+
+    asyncio.run(asyncio.wait_for(main(), 10))

@@ -25,8 +25,13 @@ class Commands:
 
     @property
     def env(self) -> dict[str, str]:
-        own = {"JWTDRILL_LAB": str(self.folder), "JWTDRILL_JOURNAL": str(self.folder.with_suffix(".journal"))}
-        return {**os.environ, **own, "NO_COLOR": "1"}
+        lab, journal = str(self.folder), str(self.journal)
+        return {**os.environ, "JWTDRILL_LAB": lab, "JWTDRILL_JOURNAL": journal, "NO_COLOR": "1"}
+
+    @property
+    def journal(self) -> Path:
+        """Of what was broken: not the one of whoever runs the tests."""
+        return self.folder.parent / "journal.jsonl"
 
     def run(self, *argv: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -27,7 +27,7 @@ def drill(out: Path) -> dict[str, Any]:
 
 
 def journal(lab: Commands) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lab.folder.with_suffix(".journal").read_text().splitlines()]
+    return [json.loads(line) for line in lab.journal.read_text().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_the_journal_has_every_action_with_time_actor_and_target(lab: Commands) 
         assert line["time"].endswith("+00:00")
         assert line["actor"]
         assert line["target"] == f"lab {issuer}"
-    assert lab.folder.with_suffix(".journal").stat().st_mode & 0o777 == 0o600
+    assert lab.journal.stat().st_mode & 0o777 == 0o600

@@ -267,11 +267,17 @@ def _known_alerts(names: list[str]) -> tuple[str, ...]:
 
 
 def _routes(given: list[str]) -> dict[str, str]:
+    from jwtdrill.faults.registry import find_fault
+
     found = {}
     for one in given:
         name, separator, path = one.partition("=")
         if not separator or not re.fullmatch(r"[a-z][a-z0-9-]*", name) or not path.startswith("/"):
             raise BadInputError(f"--route {one!r}: give a name and a path, such as userinfo=/oauth2/userinfo")
+        try:
+            find_fault(f"{name}.status")
+        except BadInputError:
+            raise BadInputError(f"--route {one!r}: {name} is what other faults begin with: give another name") from None
         found[name] = path
     return found
 

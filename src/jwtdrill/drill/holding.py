@@ -11,7 +11,7 @@ from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.faults.journal import actor
 from jwtdrill.target.model import Target
 
-_LEASE = 10.0  # seconds, renewed while we live
+_LEASE = 10.0  # seconds, renewed while we live; so long a drill that was killed keeps the next one away
 
 
 class Holding:

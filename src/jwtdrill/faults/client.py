@@ -16,6 +16,7 @@ from jwtdrill.faults.lease import DEFAULT_LEASE
 from jwtdrill.target.model import Target
 
 _TIMEOUT = 8.0  # an apply or an undo may take five
+_BEAT_SECONDS = 3.0  # at most between two heartbeats, so that a drill soon notices that it was stopped
 
 
 class FaultClient:
@@ -94,7 +95,7 @@ class FaultClient:
 
 
 class HeldFault:
-    """A fault in force, renewed each third of its lease by a thread until ended."""
+    """A fault in force, renewed by a thread until ended: each third of its lease, and every three seconds at least."""
 
     def __init__(self, client: FaultClient, fault: str, lease_id: str, lease: float) -> None:
         self.fault = fault
@@ -133,7 +134,7 @@ class HeldFault:
                 raise
 
     def _beat(self) -> None:
-        while not self._over.wait(self._lease / 3):
+        while not self._over.wait(min(self._lease / 3, _BEAT_SECONDS)):
             began = time.monotonic()
             try:
                 self._client.renew(self._id)

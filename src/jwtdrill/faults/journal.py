@@ -24,12 +24,12 @@ def default_journal() -> Path:
 
 
 def actor() -> str:
-    """Who we are: user, host and process."""
+    """Who we are: user, host and process, in ASCII, as a header wants it."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}".encode("ascii", "replace").decode()
 
 
 class Journal:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import h11
+import httpx
 
 from jwtdrill.faults.route import TEXT, Answer, Caller, Edge, End, Route
 
@@ -46,9 +47,7 @@ class Listener:
         if self._server is None:
             held, self._held = self._held or self._bound(), None
             _share(held, wanted=True)  # else connections that linger would bar the next bind
-            if self.edge is not None:
-                self.edge.tls.sni_callback = self._choose_certificate
-            self._server = await asyncio.start_server(self._serve, sock=held, ssl=self.edge.tls if self.edge else None)
+            await self._listen(held)
 
     async def refuse(self) -> None:
         """Refuse connections, and drop those that are open. The port stays ours."""
@@ -63,9 +62,21 @@ class Listener:
                 await self.open()
                 raise
 
-    def certify(self, context: ssl.SSLContext | None) -> None:
-        """Show another certificate from the next handshake on, and drop what is open; None for its own."""
+    def leads_to(self, url: httpx.URL) -> bool:
+        """Whether who asks here for the path of that URL gets what lies at that URL."""
+        route = self._route(url.raw_path)
+        return route is not None and route.place_of(url.raw_path) == url
+
+    async def certify(self, context: ssl.SSLContext | None) -> None:
+        """Show another certificate from the next handshake on, and drop what is open; None for its own.
+
+        A context has sessions of its own: none is resumed by which a client would not be shown the other certificate.
+        """
         self._other = context
+        if self._server is not None:
+            held, server = self._server.sockets[0].dup(), self._server
+            server.close()
+            await self._listen(held)
         self._drop()
 
     async def close(self) -> None:
@@ -79,9 +90,9 @@ class Listener:
         for route in self.routes:
             await route.close()
 
-    def _choose_certificate(self, secured: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:  # noqa: ARG002
-        if self._other is not None:
-            secured.context = self._other
+    async def _listen(self, held: socket.socket) -> None:
+        own = self.edge.tls if self.edge is not None else None
+        self._server = await asyncio.start_server(self._serve, sock=held, ssl=self._other or own)
 
     def _drop(self) -> None:
         for writer in tuple(self._connections):
@@ -213,10 +224,13 @@ class _Peer:
         await self._writer.drain()
 
     async def answer(self, request: h11.Request, answer: Answer) -> None:
-        """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without."""
+        """Send an answer; one that may have no body (RFC 9110 section 6.4.1) is sent without.
+
+        To HEAD the upstream gives none, and how long it would be is not said (RFC 9110 section 8.6).
+        """
         bodiless = request.method == b"HEAD" or answer.status in (204, 304)
         headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
-        if not bodiless or request.method == b"HEAD":
+        if not bodiless or (request.method == b"HEAD" and answer.body):
             headers.append((b"content-length", str(len(answer.body)).encode()))
         self._write(h11.Response(status_code=answer.status, headers=headers))
         if not bodiless:

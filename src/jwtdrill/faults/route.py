@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 
 import h11
@@ -26,7 +27,8 @@ _UPSTREAM_CONNECTIONS = 1000
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
-_OURS = frozenset((b"host", b"content-length", b"expect", CERTIFICATE_HEADER, EDGE_HEADER))
+# What a body may be encoded in is for the one to say who decodes it: httpx.
+_OURS = frozenset((b"host", b"content-length", b"expect", b"accept-encoding", CERTIFICATE_HEADER, EDGE_HEADER))
 _OF_THE_BODY = frozenset((b"content-length", b"content-encoding"))
 _CONDITIONS = frozenset((b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range"))
 _METADATA = "/.well-known/"
@@ -143,6 +145,10 @@ class Door(Protocol):
         """TLS that ends there, None without."""
         ...
 
+    def leads_to(self, url: httpx.URL) -> bool:
+        """Whether who asks here for the path of that URL gets what lies at that URL."""
+        ...
+
     async def open(self) -> None:
         """Listen; after `refuse` again."""
         ...
@@ -151,7 +157,7 @@ class Door(Protocol):
         """Refuse connections, and drop those that are open."""
         ...
 
-    def certify(self, context: ssl.SSLContext | None) -> None:
+    async def certify(self, context: ssl.SSLContext | None) -> None:
         """Show another certificate from the next handshake on, and drop what is open; None for its own."""
         ...
 
@@ -179,6 +185,7 @@ class Route:
             verify=trust,
             timeout=_UPSTREAM_SECONDS,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # one caller's are not another's
             limits=httpx.Limits(max_connections=_UPSTREAM_CONNECTIONS),
         )
         self._public = public.rstrip("/")
@@ -211,6 +218,11 @@ class Route:
             (len(own) for own in self.paths if path == own or path.startswith(own.rstrip("/") + "/")), default=-1
         )
 
+    def place_of(self, target: bytes) -> httpx.URL:
+        """Where that path, with its query, lies at the upstream."""
+        base = httpx.URL(self.upstream)
+        return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + target)
+
     async def ask(self, request: h11.Request, body: bytes, caller: Caller) -> Answer:
         """What the upstream answers; 502 when it does not."""
         headers = [(name, value) for name, value in request.headers if name not in _HOP_BY_HOP and name not in _OURS]
@@ -218,8 +230,7 @@ class Route:
             headers += forwarded(caller.certificate, self._secret)
         if not request.target.startswith(b"/"):  # another form would name another host
             return Answer(400, TEXT, b"the request target must be a path")
-        base = httpx.URL(self.upstream)
-        url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + request.target)
+        url = self.place_of(request.target)
         try:
             response = await self.client.request(request.method.decode("ascii"), url, headers=headers, content=body)
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -247,16 +258,17 @@ class Route:
         await self.client.aclose()
 
     def _led_here(self, metadata: bytes) -> bytes:
-        """Metadata (RFC 8414) whose key set is fetched by way of this listener, if it is the same upstream's."""
-        if not self._public:
+        """Metadata (RFC 8414) whose key set is fetched by way of this listener, if the listener leads there."""
+        if not self._public or self.door is None:
             return metadata
         try:
             document = json.loads(metadata)
             uri = httpx.URL(document[_REWRITTEN])
         except (ValueError, KeyError, TypeError, httpx.InvalidURL):
             return metadata
-        prefix = httpx.URL(self.upstream).raw_path.rstrip(b"/")
-        document[_REWRITTEN] = self._public + uri.raw_path.removeprefix(prefix).decode("ascii")
+        if not self.door.leads_to(uri):
+            return metadata
+        document[_REWRITTEN] = self._public + uri.raw_path.decode("ascii")
         return json.dumps(document).encode()
 
 

@@ -28,12 +28,20 @@ class EdgeSettings:
     def edge(self) -> Edge:
         """With the files read. Raises OSError, ssl.SSLError, ValueError."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.clients_ca_file or None)
-        context.load_cert_chain(self.certificate_file)
+        context.load_cert_chain(self.certificate_file, password="")  # with a passphrase it would ask at the terminal
         if self.clients_ca_file:
             context.verify_mode = ssl.CERT_OPTIONAL
         secret = Path(self.secret_file).read_text() if self.secret_file else ""
         authority = read_certified(Path(self.authority_file).read_bytes()) if self.authority_file else None
         return Edge(context, self.name, secret, authority)
+
+
+def upstream_trust(ca_file: str | Path | None) -> ssl.SSLContext:
+    """Trust in what the system trusts, and in that CA. Raises OSError, ssl.SSLError."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class ListenerSettings:
     def listener(self) -> Listener:
         """Closed as yet."""
         edge = self.edge.edge() if self.edge is not None else None
-        trust = ssl.create_default_context(cafile=self.ca_file) if self.ca_file else True
+        trust = upstream_trust(self.ca_file)
         secret = edge.secret if edge is not None else ""
         routes = [Route(r.name, r.upstream or self.upstream, r.paths, self.public, secret, trust) for r in self.routes]
         return Listener(self.port, routes, edge, self.host)

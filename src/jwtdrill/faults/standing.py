@@ -4,9 +4,12 @@ The agent is a process of its own, started again when it is killed: until then c
 passes through, and what was in force is undone.
 """
 
+import ipaddress
+import os
 import secrets
 import socket
 import ssl
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,18 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from pydantic import TypeAdapter
 
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.journal import default_journal
-from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, RouteSettings
+from jwtdrill.faults.settings import AgentSettings, EdgeSettings, ListenerSettings, RouteSettings, upstream_trust
 from jwtdrill.processes.folders import OwnFolder
 from jwtdrill.processes.supervisor import Spec, Supervisor
 from jwtdrill.target.discovery import metadata, metadata_urls
+from jwtdrill.tokens.certificates import read_certified
 
 _CHECK_SECONDS = 0.25
-_ALL = "all"  # the route of whatever no other has
-_ENDPOINTS = {"jwks": "jwks_uri", "token": "token_endpoint", "introspection": "introspection_endpoint"}
+REST = "all"  # the route of whatever no other has
+ENDPOINTS = {"jwks": "jwks_uri", "token": "token_endpoint", "introspection": "introspection_endpoint"}
 Say = Callable[[str], None]
 
 
@@ -50,6 +56,14 @@ class Address:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def local(self) -> bool:
+        """Whether it is reached from this machine alone."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def require_free(self, what: str) -> None:
         """Raises BadInputError when somebody listens there, or nobody can."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -58,9 +72,7 @@ class Address:
             try:
                 probe.bind((self.host, self.port))
             except OSError as error:
-                raise BadInputError(
-                    f"{what} {self}: {error.strerror}: end what listens there, or give another"
-                ) from None
+                raise BadInputError(f"{what} {self}: {error.strerror}: give another address or port") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +107,32 @@ def routes_of(options: ProxyOptions, say: Say) -> tuple[RouteSettings, ...]:
     origin = _origin(options.upstream)
     found = {name: RouteSettings(name, (path,)) for name, path in options.routes.items()}
     try:
-        trust = ssl.create_default_context(cafile=str(options.ca) if options.ca else None)
-        document = metadata(options.upstream, trust).members()
+        document = metadata(options.upstream, upstream_trust(options.ca)).members()
     except JwtdrillError as error:
-        say(f"{error}; only what --route names is a route of its own")
+        say(f"{error}; until it answers we answer with 502. Its endpoints are not known: only what --route names can")
+        say("be broken apart from the rest. To have its metadata looked up again, start the proxy again")
         document = {}
-    for name, key in _ENDPOINTS.items():
+    for name, key in ENDPOINTS.items():
         url = document.get(key)
-        if isinstance(url, str) and name not in found:
+        if isinstance(url, str) and urlsplit(url).path.strip("/") and name not in found:
             other = _origin(url) if _origin(url) != origin else ""
             found[name] = RouteSettings(name, (urlsplit(url).path,), other)
     paths = tuple(urlsplit(url).path for url in metadata_urls(options.upstream))
     found.setdefault("discovery", RouteSettings("discovery", paths))
-    found.setdefault(_ALL, RouteSettings(_ALL))
+    found.setdefault(REST, RouteSettings(REST))
     return tuple(found.values())
 
 
 def stand(options: ProxyOptions, say: Say) -> None:
-    """Stand until interrupted. Raises BadInputError for a port in use or a file that cannot be read."""
-    options.listen.require_free("--listen")
-    options.control.require_free("--control")
+    """Stand until interrupted. Raises BadInputError for a port in use or a file that cannot be used."""
+    _check(options)
     routes = routes_of(options, say)
+    _make_token(options.token_file)
     folder = OwnFolder("jwtdrill-proxy-")
     try:
-        settings = _settings(options, routes)
-        _check(settings)
         path = folder.path / "agent.json"
         path.touch(mode=0o600)
-        path.write_bytes(TypeAdapter(AgentSettings).dump_json(settings))
+        path.write_bytes(TypeAdapter(AgentSettings).dump_json(_settings(options, routes, folder.path)))
         ready = f"http://{options.control}/metrics"
         spec = Spec("fault-agent", [sys.executable, "-m", "jwtdrill.faults.agent", path], ready=ready, restart=True)
         with Supervisor(folder.path) as supervisor:
@@ -137,11 +147,7 @@ def stand(options: ProxyOptions, say: Say) -> None:
         folder.remove()
 
 
-def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...]) -> AgentSettings:
-    if not options.token_file.exists():
-        options.token_file.parent.mkdir(parents=True, exist_ok=True)
-        options.token_file.touch(mode=0o600)
-        options.token_file.write_text(secrets.token_urlsafe(24))
+def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...], folder: Path) -> AgentSettings:
     edge = None
     if options.certificate is not None:
         authority = str(options.authority.absolute()) if options.authority is not None else ""
@@ -161,32 +167,85 @@ def _settings(options: ProxyOptions, routes: tuple[RouteSettings, ...]) -> Agent
         control_host=options.control.host,
         control_token_file=str(options.token_file.absolute()),
         target=f"{options.upstream} by {options.url}",
-        notes_file=str(options.token_file.absolute().with_suffix(".faults.json")),
+        notes_file=str(folder / "faults.json"),
+        target_file=str(options.target_file.absolute()) if options.target_file is not None else "",
         journal_file=str(default_journal()),
         listeners=(listener,),
-        target_file=str(options.target_file.absolute()) if options.target_file is not None else "",
     )
 
 
-def _check(settings: AgentSettings) -> None:
-    """That certificate, authority and CA can be read, before a process stumbles over them."""
-    [listener] = settings.listeners
+def _check(options: ProxyOptions) -> None:
+    """That ports are free and files are what they should be, before anything is touched. Raises BadInputError."""
+    if options.listen == options.control:
+        raise BadInputError(f"--control {options.control}: is where verifiers come, by --listen: give another port")
+    options.listen.require_free("--listen")
+    options.control.require_free("--control")
+    if options.token_file.exists():
+        _check_token(options.token_file)
+    if options.ca is not None:
+        try:
+            upstream_trust(options.ca)
+        except OSError as error:  # ssl.SSLError is one, too
+            raise BadInputError(f"--ca {options.ca}: {_why(error, 'holds no certificate in PEM')}") from None
+    if options.authority is not None and options.certificate is None:
+        raise BadInputError("--authority: without --cert there is no certificate that it could have issued")
+    if options.certificate is not None:
+        try:
+            EdgeSettings(str(options.certificate)).edge()
+        except (OSError, ValueError) as error:
+            why = _why(error, "holds no certificate in PEM with its own key, unencrypted")
+            raise BadInputError(f"--cert {options.certificate}: {why}") from None
+        if options.authority is not None:
+            _check_authority(options.authority, options.certificate)
+
+
+def _check_authority(authority: Path, certificate: Path) -> None:
     try:
-        if listener.edge is not None:
-            listener.edge.edge()
-        if listener.ca_file:
-            ssl.create_default_context(cafile=listener.ca_file)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        files = [f for f in (listener.edge and listener.edge.certificate_file, listener.ca_file) if f]
-        raise BadInputError(
-            f"{' or '.join(files)}: no certificate with its key can be read there: {error.args[-1]}"
-        ) from None
+        issuing = read_certified(authority.read_bytes())
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a key with a passphrase
+        why = _why(error, "holds no certificate in PEM with its own key, RSA or EC, unencrypted")
+        raise BadInputError(f"--authority {authority}: {why}") from None
+    try:
+        x509.load_pem_x509_certificate(certificate.read_bytes()).verify_directly_issued_by(issuing.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        raise BadInputError(f"--authority {authority}: did not issue the certificate in {certificate}") from None
+
+
+def _check_token(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+        empty = not path.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"--control-token {path}: {_why(error, 'is no text')}") from None
+    if mode & stat.S_IRWXO:
+        raise BadInputError(f"--control-token {path}: others may read it: chmod 600 {path}")
+    if empty:
+        raise BadInputError(f"--control-token {path}: is empty: remove it, and one is made")
+
+
+def _make_token(path: Path) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, secrets.token_urlsafe(24).encode())
+        finally:
+            os.close(handle)
+
+
+def _why(error: Exception, otherwise: str) -> str:
+    """Why a file cannot be used: it cannot be read, or is not what it should be."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return f"cannot be read: {error.strerror}"
+    return otherwise
 
 
 def _introduce(options: ProxyOptions, routes: tuple[RouteSettings, ...], say: Say) -> None:
     say(f"standing at {options.url} before {options.upstream}")
     for route in routes:
         say(f"  {route.name}: {', '.join(route.paths) or 'everything else'}")
+    if not options.control.local:
+        say(f"drills show their token to {options.control} in plain http: let nobody listen in on the way there")
     say("point a verifier at it, and add to the target file:")
     say("[break]")
     say('faults = ["jwks.*"]')

@@ -17,7 +17,7 @@ _CONNECTIONS = 4096  # open at once; the server's own default of 128 lets the ne
 
 async def serve(application: Any, port: int, host: str = "127.0.0.1") -> None:
     """Serve until told to stop. Raises OSError for a port in use, which the server itself would share."""
-    if port_in_use(port):
+    if port_in_use(port, host):
         raise OSError(f"port {port} is in use")
     server = Server(
         application,

@@ -72,10 +72,10 @@ def _lowest_outgoing() -> int:
         return 0
 
 
-def port_in_use(port: int) -> bool:
-    """Whether somebody listens on that loopback port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def port_in_use(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody listens on that port of this machine."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ def trouble(error: BaseException, url: str) -> str:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     for cause in reversed(chain):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({cause.verify_message}): name its issuer as ca under [tls]"
+            why = cause.verify_message
+            return f"its certificate is not trusted ({why}): name its issuer as ca under [tls], or as --ca"
         if isinstance(cause, ssl.SSLError):
             return f"{host} speaks no TLS that is understood here ({cause.reason}): is it http, or another port?"
         if isinstance(cause, socket.gaierror):

@@ -43,11 +43,11 @@ class Certificate(HttpFault):
         self.check(site)
         door = self._door(site)
         assert door.edge is not None
-        door.certify(_context(self._made(door)))
+        await door.certify(_context(self._made(door)))
 
     async def undo(self, site: Site) -> None:
         """Show the right one again."""
-        self._door(site).certify(None)
+        await self._door(site).certify(None)
 
     def _door(self, site: Site) -> Door:
         door = site.route(self.route).door
