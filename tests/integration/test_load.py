@@ -201,7 +201,7 @@ def watched(lab: Commands) -> Iterator[Commands]:
     canary = lab.start("jwtdrill", "canary", lab.target, "--port", str(canary_port))
     load = lab.start(
         *("locust", "-f", "loadtests/verification.py", "--headless", "--target", lab.target),
-        *("-u", "10", "-r", "10", "--cases", "valid=48,expired=1,bad_signature=1", "--metrics-port", str(load_port)),
+        *("-u", "10", "-r", "10", "--cases", "valid=98,expired=1,bad_signature=1", "--metrics-port", str(load_port)),
     )
     introspection = lab.start(
         "locust", "-f", "loadtests/introspection.py", "--headless", "--target", lab.target, "-u", "1"

@@ -17,7 +17,7 @@ import pytest
 import tomlkit
 from tests.integration.conftest import Commands, until
 
-from jwtdrill.lab.settings import SETTINGS_VARIABLE, VerifierSettings, write_settings
+from jwtdrill.lab.settings import SETTINGS_VARIABLE, KeySource, VerifierSettings, write_settings
 from jwtdrill.processes.supervisor import free_port, port_in_use
 from jwtdrill.tokens.keys import Algorithm, SigningKey
 
@@ -63,8 +63,8 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     write_settings(
         settings,
         VerifierSettings(
-            *("orders", verifier_port, issuer, f"{issuer}/jwks", AUDIENCE, SCOPE, "/orders", ("orders",)),
-            *(("RS256",), 5, 3600, 30, 30, 60, 0),
+            *("orders", verifier_port, issuer, KeySource(f"{issuer}/jwks", "orders", 5, 3600, 30)),
+            *(AUDIENCE, SCOPE, "/orders", ("orders",), ("RS256",), 30, 60, 0),
         ),
     )
     node = subprocess.Popen(["node", "server.mjs", json.dumps(told)], cwd=HERE, stderr=subprocess.DEVNULL)

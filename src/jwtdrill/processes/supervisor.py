@@ -30,7 +30,7 @@ _UNPRIVILEGED = 1024
 _PORTS = 12_000
 _TRIES = 50
 _DICE = random.SystemRandom()
-_claims: list[socket.socket] = []  # on ports that were given, until we end
+_claims: list[int] = []  # on ports that were given, until we end
 
 
 def free_port() -> int:
@@ -46,7 +46,7 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found: int = probe.getsockname()[1]
-            _claims.append(_claim(found))
+            _claims.append(_claim(found).detach())
             return found
     raise MissingPartError("no port on 127.0.0.1 is free")
 
