@@ -27,7 +27,7 @@ from jwtdrill.faults.fault import Fault, Sending, Site
 from jwtdrill.faults.journal import Journal
 from jwtdrill.faults.lease import Lease, LeaseTable
 from jwtdrill.faults.proxy import Listener
-from jwtdrill.faults.registry import make_fault
+from jwtdrill.faults.registry import FAULTS, make_fault
 from jwtdrill.faults.settings import AgentSettings, site_of
 from jwtdrill.processes.clocks import set_offset
 from jwtdrill.processes.serving import serve
@@ -78,6 +78,8 @@ class Agent:
         self._sending: dict[str, Sending] = {}  # by lease, also after its end: its tallies are asked for then
         self.instruments = Instruments()
         self._active = self.instruments.gauge(metrics.FAULT_ACTIVE)
+        for name in FAULTS:  # those of the proxy appear when they begin: of every route there could be each
+            self._active.labels(name).set(0)
         for name, params in books.read_notes():  # which stay as they are until what they tell of is undone
             fault = make_fault(name, params)
             self._leases.expire(self._grant(fault, name, params, _RETRY_SECONDS).id)
