@@ -115,7 +115,7 @@ def missed_and_late() -> DrillResult:
         [
             span(BURN, 17.5, 27),
             span("JwtTokenMisuseSpike", 9, 12),
-            span("JwtUnknownKidFlood", 8, 10, "ticket"),
+            span("JwtClockOffset", 8, 10, "ticket"),
             span("JwtCanaryBudgetBurn", 19, 16, suppressed=True),
         ],
         "keys.rotate_without_overlap",

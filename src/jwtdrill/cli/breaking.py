@@ -174,8 +174,7 @@ def prove(
             say(f"{proof.experiment.name}: {wrong}")
     if write:
         _write_proof(proofs, time_scale)
-    outcomes = {proof.outcome for proof in proofs}
-    return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD).exit_code
+    return Outcome.of_all(proof.outcome for proof in proofs).exit_code
 
 
 def _write_proof(proofs: Sequence[Proved], time_scale: float) -> None:

@@ -201,8 +201,7 @@ def unannounced(alerts: Iterable[AlertSpan], expected: Expectations, objectives:
 
 def _unannounced(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> tuple[str, ...]:
     """Since the control period began: what fired before it is another's."""
-    begin = min((interval.begin for interval in record.phases.values()), default=0.0)
-    seen = [alert for alert in record.alerts or () if alert.last_seen >= begin]
+    seen = [alert for alert in record.alerts or () if alert.last_seen >= record.begin]
     return tuple(sorted(unannounced(seen, expected, objectives)))
 
 
@@ -225,8 +224,7 @@ def _stuck(record: Record, stuck: tuple[str, ...], demanded: Demands) -> Finding
         return Finding(what, None, "alerts were not watched")
     if stuck:
         return Finding(what, False, ", ".join(stuck))
-    end = max((i.end for i in record.phases.values()), default=0.0)
-    on = sorted({a.name for a in record.alerts if _pages(a) and a.last_seen >= end - 1})
+    on = sorted({a.name for a in record.alerts if _pages(a) and a.last_seen >= record.end - 1})
     if on:
         return Finding(what, None, f"the observation ended before that: {', '.join(on)}")
     return Finding(what, True, "they are")
@@ -268,6 +266,4 @@ def _detected(detections: Iterable[Detection]) -> float | None:
 
 
 def _fault_interval(record: Record) -> Interval | None:
-    if record.faults:
-        return Interval(min(f.begin for f in record.faults), max(f.end for f in record.faults))
-    return record.phases.get(Phase.FAULT)
+    return record.fault or record.phases.get(Phase.FAULT)

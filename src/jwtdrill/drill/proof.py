@@ -59,8 +59,7 @@ class Proved:
 
 def proved(experiment: Experiment, runs: Sequence[Mapping[str, Any]]) -> Proved:
     """What the journals of its runs show; each is a drill of `journal.json`."""
-    outcomes = [Outcome(run["outcome"]) for run in runs]
-    outcome = next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD)
+    outcome = Outcome.of_all(Outcome(run["outcome"]) for run in runs)
     first = runs[0]["detections"]
     alerts = tuple(
         Seen(one["name"], one["severity"], one["least"], one["late"], tuple(r["detections"][n]["after"] for r in runs))

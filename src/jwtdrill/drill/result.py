@@ -68,8 +68,7 @@ class GameDay:
     @property
     def outcome(self) -> Outcome:
         """Violated if any drill was; else invalid if any was; else held."""
-        outcomes = {result.judged.outcome for result in self.results}
-        return next((o for o in (Outcome.VIOLATED, Outcome.INVALID) if o in outcomes), Outcome.HELD)
+        return Outcome.of_all(result.judged.outcome for result in self.results)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without what a story makes of it."""

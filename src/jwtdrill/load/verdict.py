@@ -34,6 +34,12 @@ class Outcome(StrEnum):
         """For scripts."""
         return {"held": 0, "violated": 1, "invalid": 3}[self.value]
 
+    @classmethod
+    def of_all(cls, outcomes: Iterable["Outcome"]) -> "Outcome":
+        """Of several together: violated if any was; else invalid if any was; else held."""
+        found = set(outcomes)
+        return next((one for one in (cls.VIOLATED, cls.INVALID) if one in found), cls.HELD)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

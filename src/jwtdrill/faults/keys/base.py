@@ -4,13 +4,16 @@ The way back is the issuer's own step `mend`, which needs no memory of what was 
 anew since.
 """
 
+import asyncio
 from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
+from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.fault import AfterEffect, Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
 
+_RETRY_SECONDS = 0.5
 UNTIL_FETCHED = AfterEffect(
     "until each verifier fetches the key set again: at most its cache lifetime and a back-off",
     ("cache_lifetime", "retry"),
@@ -44,6 +47,18 @@ class KeysFault:
     async def break_keys(self, issuer: IssuerAdmin) -> None:
         """The steps that do it. Raises MissingPartError, BadInputError."""
         raise NotImplementedError
+
+
+async def step_later(issuer: IssuerAdmin, seconds: float, step: str, kid: str) -> None:
+    """Take that step after so many seconds, and again until the issuer obeys."""
+    await asyncio.sleep(seconds)
+    while True:
+        try:
+            await issuer.step(step, kid=kid)
+        except MissingPartError:
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _issuer(site: Site) -> IssuerAdmin:

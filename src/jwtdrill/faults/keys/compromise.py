@@ -11,12 +11,9 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.fault import AfterEffect, Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
-from jwtdrill.faults.keys.base import UNTIL_EXPIRED, KeysFault
-
-_RETRY_SECONDS = 0.5
+from jwtdrill.faults.keys.base import UNTIL_EXPIRED, KeysFault, step_later
 
 
 @dataclass(config=ConfigDict(arbitrary_types_allowed=True))
@@ -38,20 +35,10 @@ class Compromise(KeysFault):
         stolen = (await issuer.active())["kid"]
         await issuer.step("compromise", kid=stolen)
         await issuer.step("activate", kid=await issuer.step("publish"))
-        self._revoking = asyncio.create_task(self._revoke(issuer, stolen))
+        self._revoking = asyncio.create_task(step_later(issuer, self.revoke_after, "revoke", stolen))
 
     async def undo(self, site: Site) -> None:
         """The issuer remembers which key was stolen, and revokes it."""
         if self._revoking is not None:
             self._revoking.cancel()
         await super().undo(site)
-
-    async def _revoke(self, issuer: IssuerAdmin, kid: str) -> None:
-        await asyncio.sleep(self.revoke_after)
-        while True:
-            try:
-                await issuer.step("revoke", kid=kid)
-            except MissingPartError:
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return

@@ -11,12 +11,9 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.fault import Site
 from jwtdrill.faults.issuer_admin import IssuerAdmin
-from jwtdrill.faults.keys.base import KeysFault
-
-_RETRY_SECONDS = 0.5
+from jwtdrill.faults.keys.base import KeysFault, step_later
 
 
 @dataclass(config=ConfigDict(arbitrary_types_allowed=True))
@@ -31,20 +28,10 @@ class Rotate(KeysFault):
     async def break_keys(self, issuer: IssuerAdmin) -> None:
         """Publish at once, activate later."""
         new = await issuer.step("publish")
-        self._activating = asyncio.create_task(self._activate(issuer, new))
+        self._activating = asyncio.create_task(step_later(issuer, self.overlap, "activate", new))
 
     async def undo(self, site: Site) -> None:
         """What has been done stays: it is a rotation."""
         if self._activating is not None:
             self._activating.cancel()
         await super().undo(site)
-
-    async def _activate(self, issuer: IssuerAdmin, kid: str) -> None:
-        await asyncio.sleep(self.overlap)
-        while True:
-            try:
-                await issuer.step("activate", kid=kid)
-            except MissingPartError:
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
