@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from jwtdrill.catalog.objectives import objectives
 from jwtdrill.drill.deadlines import Demands, demands
 from jwtdrill.drill.expectations import Expectations
-from jwtdrill.drill.form import BeginFault, ExperimentForm, check_method, injected, load_of, observed, plainly
+from jwtdrill.drill.form import Activity, BeginFault, ExperimentForm, check_method, injected, load_of, observed, plainly
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.registry import make_fault
 from jwtdrill.observe.timing import TimeScale
@@ -28,12 +28,16 @@ _CONTROL = "jwtdrill.drill.control"
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A Chaos Toolkit experiment that is a drill. `name`: of its file; `content`: as Chaos Toolkit takes it."""
+    """A Chaos Toolkit experiment that is a drill.
+
+    name: of its file; content: as Chaos Toolkit takes it; method: the same, checked.
+    """
 
     name: str
     title: str
     description: str
     content: Mapping[str, Any]
+    method: tuple[Activity, ...]
     expected: Expectations
 
     @classmethod
@@ -67,16 +71,16 @@ class Experiment:
             raise BadInputError(f"no extension called {NAME}: it says what must follow from the fault")
         expected = _validated(Expectations, {k: v for k, v in declared.items() if k != "name"}, f"extensions.{NAME}.")
         check_method(form.method)
-        return cls(name or form.title, form.title, form.description, content, expected)
+        return cls(name or form.title, form.title, form.description, content, form.method, expected)
 
     def faults(self) -> list[BeginFault]:
         """The faults that it injects."""
-        return injected(ExperimentForm.model_validate(self.content).method)
+        return injected(self.method)
 
     @property
     def seconds(self) -> float:
         """How long its phases last together, at most."""
-        return observed(ExperimentForm.model_validate(self.content).method)
+        return observed(self.method)
 
     def after_effect(self, times: Times) -> float:
         """Seconds for which its faults together last on, at most. Raises BadInputError without a bound."""
@@ -90,7 +94,7 @@ class Experiment:
 
     def demands(self, target: Target) -> Demands:
         """What follows from what it declares, on that target. Raises BadInputError for an alert that cannot fire."""
-        load = load_of(ExperimentForm.model_validate(self.content).method)
+        load = load_of(self.method)
         after = self.after_effect(target.times)
         scale = TimeScale(target.watch.time_scale)
         return demands(self.expected, load.users * load.throughput, objectives(target.objectives_path), scale, after)
