@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.alerting.traffic import STEP, Array, Series
+from jwtdrill.catalog.promql import promql_duration
 from jwtdrill.errors import MissingPartError
-from jwtdrill.observe.timing import promql_duration
 from jwtdrill.processes.programs import require_program
 
 _NEVER = -1.5e300  # expected of every expression, so that promtool tells what it got

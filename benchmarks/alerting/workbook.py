@@ -13,7 +13,7 @@ from benchmarks.alerting.ours import Firing
 from benchmarks.alerting.traffic import FAILURE, STEP, VERIFICATION, Array, Series
 from benchmarks.alerting.windows import rate
 from jwtdrill.catalog.objectives import Objective, Severity
-from jwtdrill.observe.timing import promql_duration
+from jwtdrill.catalog.promql import promql_duration
 
 ALERT = "ErrorBudgetBurn"
 

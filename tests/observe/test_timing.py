@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jwtdrill.catalog.promql import promql_duration
 from jwtdrill.errors import BadInputError
-from jwtdrill.observe.timing import TimeScale, promql_duration, window_name
+from jwtdrill.observe.timing import TimeScale, window_name
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ so what has always been nags nobody, and what is new is seen from its first minu
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.alerting import GROUP, Needs
@@ -20,6 +19,7 @@ CANARY_FAILING = "jwtdrill:canary_failing:ratio"  # of its tokens, of which none
 CALLS = f'resource!="{metrics.AT_ISSUER}"'
 EVENTS_BAD, EVENTS_ALL = "jwtdrill:events_bad:events", "jwtdrill:events_all:events"  # by objective
 EVENTS_MOST = "jwtdrill:ambiguous_most:events"  # ambiguous refusals that users can have met with, by objective
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))  # of PromQL's durations, in seconds
 _STEPS_IN_A_DAY = 288  # of five minutes
 
 
@@ -58,15 +58,20 @@ def usual(recorded: str, matchers: str = "", by: Iterable[str] = GROUP) -> str:
 
 def rise(needs: Needs, *reasons: Reason) -> str:
     """Refusals for those reasons, of at least that number and that share of all."""
-    window = promql_length(needs.window)
+    window = promql_duration(needs.window.total_seconds())
     of_them = refused(window, *reasons)
     return f"{of_them} >= {needs.events}\nand {of_them} >= {needs.share:g} * {verified(window)}"
 
 
-def promql_length(length: timedelta) -> str:
-    """A window of whole minutes, as PromQL writes it."""
-    minutes = round(length.total_seconds() / 60)
-    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
+def promql_duration(seconds: float) -> str:
+    """The shortest exact notation: 1h, 90s, 250ms."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds == 0:
+        return "0s"
+    for unit, length in UNITS:
+        if milliseconds % (length * 1000) == 0:
+            return f"{milliseconds // (length * 1000)}{unit}"
+    return f"{milliseconds}ms"
 
 
 def worst(metric: Metric, by: str, matchers: str = "", window: str = "15m") -> str:

@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Any
 
 from jwtdrill.catalog.metrics import ENVIRONMENT, Metric
-from jwtdrill.observe.timing import TimeScale, promql_duration
+from jwtdrill.catalog.promql import promql_duration
+from jwtdrill.observe.timing import TimeScale
 
 LOOKBACK = timedelta(minutes=5)  # Prometheus's own for instant vectors
 _YOUNG = timedelta(minutes=1)  # process whose events all happened since it could be scraped first

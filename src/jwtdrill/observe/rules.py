@@ -14,13 +14,13 @@ from jwtdrill.catalog.alerting import BurnAlert, DetectionAlert
 from jwtdrill.catalog.alerts import DETECTION_ALERTS
 from jwtdrill.catalog.burn_alerts import burn_alert
 from jwtdrill.catalog.objectives import BurnTier, Objective
-from jwtdrill.catalog.promql import CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, EVENTS_MOST
+from jwtdrill.catalog.promql import CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, EVENTS_MOST, promql_duration
 from jwtdrill.catalog.watching_alerts import WATCHING_ALERTS
 from jwtdrill.observe.annotations import annotations
 from jwtdrill.observe.counting import counting_rule, merged
 from jwtdrill.observe.detecting import COUNTED, records
 from jwtdrill.observe.indicators import canary_failing, counted_for, events
-from jwtdrill.observe.timing import TimeScale, promql_duration, window_name
+from jwtdrill.observe.timing import TimeScale, window_name
 
 RUNBOOKS = "https://runbooks.example/jwtdrill"  # to be replaced by where the user keeps docs/runbooks
 BUDGET_REMAINING = "jwtdrill:budget_remaining:ratio"

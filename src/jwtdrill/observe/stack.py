@@ -11,11 +11,12 @@ import httpx
 
 from jwtdrill.catalog.metrics import ENVIRONMENT
 from jwtdrill.catalog.objectives import Objective
+from jwtdrill.catalog.promql import promql_duration
 from jwtdrill.errors import MissingPartError
 from jwtdrill.observe.files import to_yaml
 from jwtdrill.observe.routes import Receivers, alertmanager_config
 from jwtdrill.observe.rules import rule_file
-from jwtdrill.observe.timing import TimeScale, promql_duration
+from jwtdrill.observe.timing import TimeScale
 from jwtdrill.processes.programs import require_program
 from jwtdrill.processes.supervisor import Spec, Supervisor
 

@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jwtdrill.catalog.promql import UNITS, promql_duration
 from jwtdrill.errors import BadInputError
 
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-_SECONDS = dict(_UNITS)
+_SECONDS = dict(UNITS)
 _LENGTH = re.compile(r"(\d+)([smhd])")
 # A range, a subquery, an offset, or a number of seconds that is a window's.
 _LENGTHS = re.compile(r"\[\d+[smhd](?::\d+[smhd])?\]|(?<=offset )\d+[smhd]|seconds\((\d+)([smhd])\)")
@@ -59,17 +59,6 @@ class TimeScale:
 
 def _length(number: str, unit: str) -> timedelta:
     return timedelta(seconds=int(number) * _SECONDS[unit])
-
-
-def promql_duration(seconds: float) -> str:
-    """The shortest exact notation: 1h, 90s, 250ms."""
-    milliseconds = round(seconds * 1000)
-    if milliseconds == 0:
-        return "0s"
-    for unit, length in _UNITS:
-        if milliseconds % (length * 1000) == 0:
-            return f"{milliseconds // (length * 1000)}{unit}"
-    return f"{milliseconds}ms"
 
 
 def window_name(length: timedelta) -> str:
