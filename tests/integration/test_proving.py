@@ -55,7 +55,7 @@ def test_a_drill_whose_fault_breaks_nothing_fails(commands: Commands, tmp_path: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_proof_that_is_killed_leaves_nothing(commands: Commands, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out"
-    process = commands.start("jwtdrill", "prove", "replay", "token_leakage", "--out", out)
+    process = commands.start("jwtdrill", "prove", "replay", "token_leakage", "--out", out, piped=False)
     until(lambda: len(processes_naming("jwtdrill.lab.serve")) > 0, 60)
     time.sleep(3)
     process.send_signal(number)

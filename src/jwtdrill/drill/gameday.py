@@ -12,7 +12,7 @@ from jwtdrill.drill.files import check_out, write
 from jwtdrill.drill.plan import check_allowed
 from jwtdrill.drill.result import DrillResult, GameDay
 from jwtdrill.drill.session import Watching
-from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of
+from jwtdrill.drill.watcher import BETWEEN_DRILLS, AlertWatcher, alertmanager_of
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.faults.claim import CLAIM
 from jwtdrill.faults.client import FaultClient
@@ -23,7 +23,6 @@ from jwtdrill.target.model import Target
 Say = Callable[[str], None]
 _QUIET_SECONDS = 600.0  # tickets of slow tiers take minutes to go, at sixty times the speed
 _SAY_AGAIN_SECONDS = 15.0
-_BETWEEN_DRILLS = ("JwtCanaryStopped",)  # the last drill's canary, until the next one's sings
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def await_quiet(target: Target, say: Say, limit: float = _QUIET_SECONDS) -> None
     try:
         tell_at = time.monotonic()
         while names := sorted(
-            {f"{span.severity} {span.name}" for span in watcher.active() if span.name not in _BETWEEN_DRILLS}
+            {f"{span.severity} {span.name}" for span in watcher.active() if span.name not in BETWEEN_DRILLS}
         ):
             if time.monotonic() > deadline:
                 raise BadInputError(f"{', '.join(names)} still fires after {limit:g} s: a drill needs a quiet start")

@@ -22,7 +22,7 @@ from jwtdrill.drill.live import LiveLoad
 from jwtdrill.drill.plan import fingerprint
 from jwtdrill.drill.processes import announcements, start_canary, start_load, stop_load
 from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
-from jwtdrill.drill.watcher import AlertWatcher, alertmanager_of, query_range
+from jwtdrill.drill.watcher import BETWEEN_DRILLS, AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
 from jwtdrill.faults.client import FaultClient, HeldFault
 from jwtdrill.faults.journal import Journal, default_journal
@@ -35,6 +35,7 @@ from jwtdrill.target.model import Target
 
 _TICK = 0.25
 _ASK_SECONDS = 2.0
+_HEARD_SECONDS = 60.0
 _LEAST_RECOVERY = 6.0  # seconds that are watched, so that some whole ones are seen clean
 _LEAST_FAULT = 10.0  # seconds that a fault is held, so that what else fires is seen
 Say = Callable[[str], None]
@@ -104,6 +105,9 @@ class Session:
         start_canary(self._supervisor, self.target)
         self._load = start_load(self._supervisor, self.target, users, throughput, cases)
         self._load_running = True
+        deadline = time.monotonic() + _HEARD_SECONDS
+        while time.monotonic() < deadline and any(span.name in BETWEEN_DRILLS for span in self._firing()):
+            time.sleep(_TICK)  # until our canary is heard, an alert tells of the last drill's
         self._did(f"load: {users} clients, {users * throughput:g} requests/s, cases {cases}; canary beside it")
 
     def observe(self, phase: Phase, seconds: float) -> None:

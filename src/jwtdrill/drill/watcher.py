@@ -12,6 +12,7 @@ from jwtdrill.drill.record import AlertSpan
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.target.model import Target
 
+BETWEEN_DRILLS = ("JwtCanaryStopped",)  # the last drill's canary, until the next one's sings
 _POLL_SECONDS = 0.25
 _TIMEOUT = 5.0
 
