@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from jwtdrill.faults.client import FaultClient
+from jwtdrill.flows.call import Call
 from jwtdrill.processes.programs import find_libfaketime, find_program
+from jwtdrill.target.load import load_target
+from jwtdrill.target.model import Target
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -80,6 +85,27 @@ def lab(commands: Commands) -> Commands:
     assert up.returncode == 0, up.stderr
     assert up.stdout == f"{commands.target}\n"
     return commands
+
+
+@pytest.fixture(scope="module")
+def target(lab: Commands) -> Target:
+    """The standing lab's target."""
+    return load_target(str(lab.target))
+
+
+@pytest.fixture
+def agent(target: Target) -> Iterator[FaultClient]:
+    """The standing lab's fault agent; whatever is in force afterwards is ended."""
+    client = FaultClient.of(target)
+    yield client
+    client.end_all()
+    client.close()
+
+
+def status_at(target: Target, name: str, token: str) -> int:
+    """What the resource of that name answers to a token."""
+    request = Call(next(r for r in target.resource if r.label == name)).request(token)
+    return httpx.get(request.url, headers=dict(request.headers)).status_code
 
 
 def until(condition: Callable[[], bool], seconds: float) -> float:

@@ -5,39 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.integration.conftest import Commands, until
+from tests.integration.conftest import status_at, until
 
 from jwtdrill.errors import BadInputError
 from jwtdrill.faults.client import FaultClient
-from jwtdrill.flows.call import Call
 from jwtdrill.probe.genuine import genuine_token
-from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def target(lab: Commands) -> Target:
-    return load_target(str(lab.target))
-
-
-@pytest.fixture
-def agent(target: Target) -> Iterator[FaultClient]:
-    client = FaultClient.of(target)
-    yield client
-    client.end_all()
-    client.close()
-
-
-def status_at(target: Target, name: str, token: str) -> int:
-    resource = next(r for r in target.resource if r.label == name)
-    request = Call(resource).request(token)
-    return httpx.get(request.url, headers=dict(request.headers)).status_code
 
 
 CONTROLLER = """

@@ -16,8 +16,7 @@ import pytest
 import yaml
 from tests.drill.shortened import shortened
 from tests.drill.test_grafana import Grafana
-from tests.integration.conftest import BIN, Commands, processes_naming, until
-from tests.integration.test_faults import status_at
+from tests.integration.conftest import BIN, Commands, processes_naming, status_at, until
 
 from jwtdrill.drill.experiment import find_experiment
 from jwtdrill.faults.client import FaultClient

@@ -1,16 +1,14 @@
 """Faults of keys and clocks on the standing lab: each is felt at the verifiers, and gone afterwards."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from tests.integration.conftest import Commands, until
+from tests.integration.conftest import status_at, until
 
 from jwtdrill.errors import MissingPartError
 from jwtdrill.faults.client import FaultClient
-from jwtdrill.flows.call import Call
 from jwtdrill.flows.token import signer_of
 from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.target.load import load_target
@@ -20,24 +18,6 @@ from jwtdrill.tokens.minter import Claims
 pytestmark = pytest.mark.integration
 BOTH = ("verifier-a", "verifier-b")
 FETCHED = 12.0  # seconds in which both verifiers fetch the key set anew, and one more to be sure
-
-
-@pytest.fixture(scope="module")
-def target(lab: Commands) -> Target:
-    return load_target(str(lab.target))
-
-
-@pytest.fixture
-def agent(target: Target) -> Iterator[FaultClient]:
-    client = FaultClient.of(target)
-    yield client
-    client.end_all()
-    client.close()
-
-
-def status_at(target: Target, name: str, token: str) -> int:
-    request = Call(next(r for r in target.resource if r.label == name)).request(token)
-    return httpx.get(request.url, headers=dict(request.headers)).status_code
 
 
 def statuses(target: Target, token: str) -> list[int]:

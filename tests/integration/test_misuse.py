@@ -19,15 +19,9 @@ from jwtdrill.flows.call import Call
 from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.processes.pidfiles import process_of
 from jwtdrill.processes.throttle import Notes
-from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def target(lab: Commands) -> Target:
-    return load_target(str(lab.target))
 
 
 @pytest.fixture

@@ -14,16 +14,10 @@ from jwtdrill.faults.client import FaultClient
 from jwtdrill.flows.token import signer_of
 from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.processes.supervisor import free_port
-from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Resource, Target
 from jwtdrill.tokens.reading import claims_of
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def target(lab: Commands) -> Target:
-    return load_target(str(lab.target))
 
 
 def resource(target: Target, *, one_time: bool = False) -> Resource:

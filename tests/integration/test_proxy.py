@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 from tests.conftest import MakeServer
-from tests.integration.conftest import BIN, Commands, processes_naming, until
+from tests.integration.conftest import BIN, processes_naming, until
 
 from jwtdrill.errors import BadInputError, MissingPartError
 from jwtdrill.faults.client import FaultClient
@@ -24,7 +24,6 @@ from jwtdrill.flows.token import ClientCredentials, ClientIdentity
 from jwtdrill.probe.genuine import genuine_token
 from jwtdrill.processes.supervisor import free_port
 from jwtdrill.target.discovery import discover
-from jwtdrill.target.load import load_target
 from jwtdrill.target.model import Target
 from jwtdrill.tokens.certificates import issued, self_signed
 from jwtdrill.tokens.keys import Algorithm, SigningKey, jwks
@@ -112,11 +111,6 @@ def proxies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raise]:
     made = Raise(tmp_path_factory.mktemp("proxies"))
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def target(lab: Commands) -> Target:
-    return load_target(str(lab.target))
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,13 @@ def journal(lab: Commands) -> list[dict[str, Any]]:
     ids=["unannounced", "failing", "let_in"],
 )
 def test_a_drill_stops_itself(
-    lab: Commands, tmp_path: Path, name: str, fault: dict[str, Any] | None, expect: dict[str, Any], reason: str
+    lab: Commands,
+    agent: FaultClient,
+    tmp_path: Path,
+    name: str,
+    fault: dict[str, Any] | None,
+    expect: dict[str, Any],
+    reason: str,
 ) -> None:
     path = short(tmp_path, name, 6, 40, 5, **expect)
     if fault is not None:
@@ -68,20 +74,17 @@ def test_a_drill_stops_itself(
     [why] = [one["detail"] for one in found["findings"] if one["what"] == "The drill had no reason to stop itself"]
     assert reason in why
     assert found["phases"]["fault"][1] - found["phases"]["fault"][0] < 35
-    agent = FaultClient.of(load_target(str(lab.target)))
     assert not agent.leases()
-    agent.close()
     actions = [line["action"] for line in journal(lab)][-4:]
     assert "drill stops itself" in actions
     assert actions[-1] == "drill ends"
 
 
-def test_two_drills_never_meet_on_one_target(lab: Commands, tmp_path: Path) -> None:
+def test_two_drills_never_meet_on_one_target(lab: Commands, agent: FaultClient, tmp_path: Path) -> None:
     path = short(tmp_path, "jwks_outage", 10, 5, 5)
     first = lab.start(
         *("jwtdrill", "gameday", path, "--target", lab.target, "--yes", "--without-alerts", "--out", tmp_path / "one")
     )
-    agent = FaultClient.of(load_target(str(lab.target)))
     until(lambda: bool(agent.leases()), 60)
     second = gameday(lab, path, tmp_path / "two", "--without-alerts")
     assert second.returncode == 2
@@ -89,17 +92,17 @@ def test_two_drills_never_meet_on_one_target(lab: Commands, tmp_path: Path) -> N
     assert not (tmp_path / "two").exists()
     first.terminate()
     first.communicate(timeout=60)
-    agent.close()
 
 
-def test_a_target_file_that_changes_in_mid_drill_is_not_broken(lab: Commands, tmp_path: Path) -> None:
+def test_a_target_file_that_changes_in_mid_drill_is_not_broken(
+    lab: Commands, agent: FaultClient, tmp_path: Path
+) -> None:
     target = lab.folder / "changing.toml"
     target.write_text(lab.target.read_text())
     path = short(tmp_path, "jwks_outage", 15, 5, 5)
     process = lab.start(
         *("jwtdrill", "gameday", path, "--target", target, "--yes", "--without-alerts", "--out", tmp_path / "out")
     )
-    agent = FaultClient.of(load_target(str(lab.target)))
     until(lambda: bool(agent.leases()), 60)
     time.sleep(6)
     target.write_text(target.read_text() + "# another\n")
@@ -108,7 +111,6 @@ def test_a_target_file_that_changes_in_mid_drill_is_not_broken(lab: Commands, tm
     assert process.returncode == 3, said
     assert "has changed since the drill began: begin it again" in said
     assert not agent.active()
-    agent.close()
 
 
 def test_the_journal_has_every_action_with_time_actor_and_target(lab: Commands) -> None:

@@ -210,13 +210,7 @@ def _alerts(
 
     found, explained = [], set()
     for wanted in demands.deadlines:
-        came = _first(
-            s
-            for s in spans
-            if (s.name, s.severity) == (wanted.name, wanted.severity)
-            and not s.suppressed
-            and s.first_seen >= fault.begin
-        )
+        came = record.told(wanted.name, wanted.severity, fault.begin)
         if record.alerts is None:
             fate = Fate.NOT_WATCHED
         elif came is None:
@@ -260,10 +254,6 @@ def _instead(name: str, severity: str, spans: Iterable[AlertSpan], fault: Interv
         return "it was active already before the fault"
     other = sorted({span.severity for span in own})
     return f"it came as a {' and a '.join(other)} only" if other else "it was never active"
-
-
-def _first(spans: Iterable[AlertSpan]) -> AlertSpan | None:
-    return min(spans, key=lambda span: span.first_seen, default=None)
 
 
 def _known(objectives: Sequence[Objective]) -> Mapping[str, Alert]:

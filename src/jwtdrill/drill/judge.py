@@ -172,16 +172,9 @@ def _control(record: Record) -> list[Finding]:
 
 
 def _detection(record: Record, wanted: Deadline, fault: Interval | None) -> Detection:
-    seen = [
-        alert.first_seen - fault.begin
-        for alert in record.alerts or ()
-        if fault is not None
-        and alert.name == wanted.name
-        and alert.severity == wanted.severity
-        and not alert.suppressed
-        and alert.first_seen >= fault.begin
-    ]
-    return Detection(wanted.name, wanted.severity.value, min(seen, default=None), wanted.least, wanted.late)
+    came = record.told(wanted.name, wanted.severity, fault.begin) if fault is not None else None
+    after = came.first_seen - fault.begin if came is not None and fault is not None else None
+    return Detection(wanted.name, wanted.severity.value, after, wanted.least, wanted.late)
 
 
 def _alert(record: Record, found: Detection) -> Finding:

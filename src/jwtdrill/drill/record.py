@@ -125,6 +125,15 @@ class Record:
             return None
         return Interval(min(fault.begin for fault in self.faults), max(fault.end for fault in self.faults))
 
+    def told(self, name: str, severity: str, since: float) -> AlertSpan | None:
+        """The first alert of that name and severity that came since then and that somebody was told of."""
+        seen = (
+            alert
+            for alert in self.alerts or ()
+            if (alert.name, alert.severity) == (name, severity) and not alert.suppressed and alert.first_seen >= since
+        )
+        return min(seen, key=lambda alert: alert.first_seen, default=None)
+
     def phase_at(self, at: float) -> Phase | None:
         """The phase that holds that instant."""
         return next((phase for phase, interval in self.phases.items() if interval.holds(at)), None)
