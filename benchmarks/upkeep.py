@@ -10,8 +10,8 @@ import psutil
 
 from benchmarks.figures import Figure, paired
 from benchmarks.places import HERE, LOADTESTS, QuietLab, jwtdrill_locust
-from jwtdrill.catalog.verdicts import Expected, Verdict
-from jwtdrill.load.scoreboard import Scoreboard, Tally
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
+from jwtdrill.load.scoreboard import Scoreboard
 
 _STEP = 1.25
 _MEMORY_USERS = (200, 2200)

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from jwtdrill.catalog.objectives import Severity, objectives
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.drill.deadlines import Deadline, Demands
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
 from jwtdrill.drill.judge import judge
 from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.result import DrillResult, GameDay
-from jwtdrill.load.scoreboard import Tally
 
 START = 1_795_615_781  # whole seconds of Unix time
 CONTROL, FAULT, RECOVERY = 20, 25, 20

@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 
 from jwtdrill.catalog.objectives import Severity, objectives
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.drill.deadlines import Deadline, Demands
 from jwtdrill.drill.expectations import Expectations, ExpectedAlert
 from jwtdrill.drill.judge import Judged, budget_burned, judge, recovery_time
 from jwtdrill.drill.record import AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
-from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.verdict import Outcome
 
 ACCEPTED = Tally("call", "valid", "a", Expected.ACCEPTED, Verdict.ACCEPTED)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jwtdrill.catalog.metrics import LATENCY_BUCKETS
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.load.exporter import ScoreboardCollector
 from jwtdrill.load.fitness import Fitness, Missed
-from jwtdrill.load.scoreboard import KeyTally, Scoreboard, Tally, read_tallies, tallies
+from jwtdrill.load.scoreboard import KeyTally, Scoreboard, read_tallies, tallies
 
 TALLIES = st.builds(
     Tally,

@@ -7,9 +7,9 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.objectives import objectives
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.load.latency import quantile
-from jwtdrill.load.scoreboard import Scoreboard, Tally
+from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.load.verdict import Outcome, Row, judge, lost, outcome, quantile_interval, wilson
 
 GOOD, BAD = Expected.ACCEPTED, Expected.REJECTED

@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 from tests.probe.misused import Misused, serving
 
 from jwtdrill.catalog.exposition import Instruments
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.errors import BadInputError
 from jwtdrill.flows.misuse import KINDS
-from jwtdrill.probe.traffic import Order, Tallies, Tally, run
+from jwtdrill.probe.traffic import Order, Tallies, run
 from jwtdrill.processes.supervisor import free_port
 from jwtdrill.target.model import Target
 

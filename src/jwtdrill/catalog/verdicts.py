@@ -1,6 +1,7 @@
 """What a token should meet with, and what the target did with it."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Expected(StrEnum):
@@ -26,3 +27,23 @@ class Verdict(StrEnum):
 def held(expected: Expected, verdict: Verdict) -> bool:
     """Whether the target did what a correct one does."""
     return expected.value == verdict.value
+
+
+class Tally(NamedTuple):
+    """What is counted apart. Every part comes from a bounded set."""
+
+    flow: str
+    case: str
+    resource: str
+    expected: Expected
+    verdict: Verdict
+
+    @property
+    def false_accept(self) -> bool:
+        """A bad token was let in: a security failure."""
+        return self.expected is Expected.REJECTED and self.verdict is Verdict.ACCEPTED
+
+    @property
+    def false_reject(self) -> bool:
+        """A good token was refused: an availability failure."""
+        return self.expected is Expected.ACCEPTED and self.verdict is Verdict.REJECTED

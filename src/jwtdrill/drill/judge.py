@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jwtdrill.catalog.objectives import Indicator, Objective, Severity
-from jwtdrill.catalog.verdicts import Verdict
+from jwtdrill.catalog.verdicts import Tally, Verdict
 from jwtdrill.drill.deadlines import Deadline, Demands
 from jwtdrill.drill.expectations import Expectations, with_own
 from jwtdrill.drill.record import AlertSpan, Interval, Phase, Record, SecondSeen
-from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.verdict import Outcome
 
 _CLEAN_SECONDS = 3  # that must be seen clean at the end for a recovery to count

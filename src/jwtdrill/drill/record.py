@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jwtdrill.load.scoreboard import Tally
+from jwtdrill.catalog.verdicts import Tally
 
 
 class Phase(StrEnum):

@@ -6,10 +6,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jwtdrill.catalog.verdicts import Verdict
+from jwtdrill.catalog.verdicts import Tally, Verdict
 from jwtdrill.load.latency import quantile
 from jwtdrill.load.result import Result
-from jwtdrill.load.scoreboard import Scoreboard, Tally
+from jwtdrill.load.scoreboard import Scoreboard
 from jwtdrill.load.verdict import Outcome, Row
 
 _STYLES = {Outcome.HELD: "bold green", Outcome.VIOLATED: "bold red", Outcome.INVALID: "bold yellow"}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict, held
 from jwtdrill.load.latency import LEAST_MICROSECONDS, MOST_MICROSECONDS, new_histogram
 
 _EXACT_BITS = 11  # an HdrHistogram of three digits keeps so many leading bits of a value
@@ -22,26 +22,6 @@ _MOST_SECONDS = 3600  # entries of the timeline
 _MOST_BLOCKS = 120  # blocks of latency, from which a comparison draws its samples
 _MOST_KEYS = 64  # pairs of issuer and kid that are counted apart
 _OTHER = "other"
-
-
-class Tally(NamedTuple):
-    """What is counted apart. Every part comes from a bounded set."""
-
-    flow: str
-    case: str
-    resource: str
-    expected: Expected
-    verdict: Verdict
-
-    @property
-    def false_accept(self) -> bool:
-        """A bad token was let in: a security failure."""
-        return self.expected is Expected.REJECTED and self.verdict is Verdict.ACCEPTED
-
-    @property
-    def false_reject(self) -> bool:
-        """A good token was refused: an availability failure."""
-        return self.expected is Expected.ACCEPTED and self.verdict is Verdict.REJECTED
 
 
 class Stream(NamedTuple):

@@ -10,7 +10,7 @@ import gevent
 from locust import FastHttpUser
 from locust.exception import CatchResponseError, StopUser
 
-from jwtdrill.catalog.verdicts import Expected, Verdict, held
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict, held
 from jwtdrill.flows.call import Call
 from jwtdrill.flows.exchange import Judgement, Request, Response
 from jwtdrill.flows.token import ClientCredentials, ClientIdentity, Grant, JwtBearer, TokenFlow
@@ -21,7 +21,6 @@ from jwtdrill.load.lookahead import DryError
 from jwtdrill.load.open_loop import take_due
 from jwtdrill.load.roster import Roster
 from jwtdrill.load.run import READY_SECONDS, Reuse, Run
-from jwtdrill.load.scoreboard import Tally
 from jwtdrill.load.sender import Sender, most_connections
 from jwtdrill.load.verdict import VALID
 from jwtdrill.target.model import NUMBER, Resource

@@ -10,9 +10,9 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from jwtdrill.catalog.objectives import Indicator, Objective
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Expected, Tally, Verdict
 from jwtdrill.load.latency import at_rank, quantile, within
-from jwtdrill.load.scoreboard import Scoreboard, Stream, Tally
+from jwtdrill.load.scoreboard import Scoreboard, Stream
 
 INTROSPECT = "introspect"
 TOKEN_FLOWS = frozenset(("client_credentials", "jwt_bearer"))

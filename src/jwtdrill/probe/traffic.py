@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import httpx
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -22,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from jwtdrill.catalog import metrics
 from jwtdrill.catalog.exposition import Instruments
-from jwtdrill.catalog.verdicts import Expected, Verdict
+from jwtdrill.catalog.verdicts import Tally
 from jwtdrill.errors import BadInputError, JwtdrillError
 from jwtdrill.flows.misuse import KINDS, Traffic
 from jwtdrill.probe.misuse import Shot, Source, source_of
@@ -66,16 +66,6 @@ class Order:
             mistake = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in mistake["loc"])
             raise BadInputError(f"{self.kind}: parameter {where}: {mistake['msg']}") from None
-
-
-class Tally(NamedTuple):
-    """What is counted apart. Every part comes from a bounded set."""
-
-    flow: str
-    case: str
-    resource: str
-    expected: Expected
-    verdict: Verdict
 
 
 class Tallies:
