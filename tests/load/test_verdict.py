@@ -136,3 +136,16 @@ def test_a_run_is_lost_when_all_answers_to_come_could_not_save_it() -> None:
         slow.add(Tally("call", "valid", "r", GOOD, Verdict.ACCEPTED), 0.3)
     assert not lost(slow, [o for o in objectives() if o.id == "verification_latency"], 10_021)
     assert lost(slow, [o for o in objectives() if o.id == "verification_latency"], 10_000)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "together"),
+    [
+        ([], Outcome.HELD),
+        ([Outcome.HELD], Outcome.HELD),
+        ([Outcome.HELD, Outcome.INVALID], Outcome.INVALID),
+        ([Outcome.INVALID, Outcome.VIOLATED, Outcome.HELD], Outcome.VIOLATED),
+    ],
+)
+def test_of_several_runs_the_gravest_outcome_counts(outcomes: list[Outcome], together: Outcome) -> None:
+    assert Outcome.of_all(outcomes) is together
