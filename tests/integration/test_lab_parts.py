@@ -244,14 +244,21 @@ def test_the_brokers_foreign_issuer_rotates_and_goes_away(standing: Standing) ->
     assert standing.granted().status_code == 200
 
 
-def test_without_the_service_behind_a_gateway_says_502(standing: Standing) -> None:
-    """Last but one: what was killed stays away."""
+def test_without_the_service_behind_it_a_gateway_says_502_until_it_is_started_again(standing: Standing) -> None:
     token = standing.token()
     standing.process("orders").kill()
     until(lambda: standing.call("gateway", token) == 502, 5)
     assert standing.call("verifier-a", token) == 200
+    until(lambda: standing.call("gateway", token) == 200, 10)
+    assert "orders 1 times" in standing.commands.run("jwtdrill", "lab", "status").stderr
+
+
+def test_an_issuer_that_was_killed_stays_away(standing: Standing) -> None:
+    """Last but one. It holds its keys in memory: another would be another issuer."""
+    standing.process("issuer", standing.issuer.rpartition(":")[2]).kill()
     until(lambda: standing.commands.run("jwtdrill", "lab", "status").returncode == 1, 10)
-    assert "ended by themselves: " in standing.commands.run("jwtdrill", "lab", "status").stderr
+    status = standing.commands.run("jwtdrill", "lab", "status").stderr
+    assert "issuer" in status.partition("ended by themselves: ")[2]
 
 
 def test_a_killed_lab_takes_its_parts_along(standing: Standing) -> None:

@@ -95,7 +95,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fals
     else:
         sys.stdout.write(f"{state.target}\n")
         if state.restarts:
-            say(f"started again: {', '.join(f'{name} {count} times' for name, count in state.restarts.items())}")
+            say(
+                f"started again: {', '.join(f'{name} {count} times' for name, count in sorted(state.restarts.items()))}"
+            )
         if state.dead:
             say(f"ended by themselves: {', '.join(state.dead)}: raise the lab anew with `lab down` and `lab up`")
     return 0 if state is not None and not state.dead else 1
