@@ -93,7 +93,7 @@ $(BROWSER): $(STAMP)
 	  echo "no chromium and chromedriver: the tests in a browser are skipped" >&2; \
 	else $(call system-packages,$(BROWSER_PACKAGES),$(BROWSER)); fi
 
-# Both halves run whatever becomes of the first. Nothing to run (5) is no failure: of a half in which nothing had failed.
+# Both halves run whatever becomes of the first. Nothing to run (5) is no failure: PYTEST="-k …" may choose from one alone.
 define tested
 	status=0; \
 	for half in "-n 2 $(ALONE)" "$(TIMED)"; do \

@@ -267,6 +267,17 @@ def test_bad_input_is_one_line_before_anything_starts(
     assert not processes_naming("jwtdrill-gameday-")
 
 
+def test_a_drill_that_the_lab_cannot_hold_is_told_before_another_one_begins(lab: Commands, tmp_path: Path) -> None:
+    first = short(tmp_path, "jwks_outage", 5, 5, 5)
+    second = tmp_path / "second.yaml"
+    second.write_text(first.read_text().replace("jwks.status", "discovery.status"))
+    done = lab.run("jwtdrill", "gameday", first, second, "--without-alerts", "--out", tmp_path / "out")
+    assert done.returncode == 2, done.stderr
+    assert "second: the fault agent refused: nothing is proxied as 'discovery'" in done.stderr.splitlines()[-1]
+    assert "in force" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_prometheus_it_says_what_to_install(lab: Commands, tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "jwtdrill", "gameday", "--out", tmp_path / "out"],

@@ -74,6 +74,8 @@ def test_a_drill_stops_itself(
     [why] = [one["detail"] for one in found["findings"] if one["what"] == "The drill had no reason to stop itself"]
     assert reason in why
     assert found["phases"]["fault"][1] - found["phases"]["fault"][0] < 35
+    assert found["phases"]["recovery"][1] - found["phases"]["recovery"][0] >= 6
+    assert found["recovered_after"] is not None
     assert not agent.leases()
     actions = [line["action"] for line in journal(lab)][-4:]
     assert "drill stops itself" in actions

@@ -143,6 +143,7 @@ def _misuse() -> Scene:
                 *sings(1, since=BEGIN - 300),
             ],
             "a wrong setting": [burst(refused("wrong_audience"), 1000), *sings()],
+            "a clock": [burst(refused("not_yet_valid"), 1000), burst(refused("issued_in_future"), 1000), *sings()],
         },
     )
 
@@ -232,6 +233,9 @@ def _stale_keys() -> Scene:
     def old() -> Counter:
         return gauge(last, _VERIFIER, values=(BEGIN - 600, BEGIN - 600, END))
 
+    def behind() -> Counter:
+        return gauge("jwt_token_clock_offset_seconds", _VERIFIER, values=(-600, -600, 0), lasts=END - BEGIN)
+
     fresh = metric(last, _VERIFIER, values=[step * STEP - 585 for step in range(round(END / STEP))])
     return Scene(
         [old(), lives(300), works()], at=300, gone=1500,
@@ -240,6 +244,7 @@ def _stale_keys() -> Scene:
             "idle for long": [old(), lives(300), metric("jwt_verification_total", _VERIFIER).every(BEGIN, 543)],
             "a long lifetime": [old(), lives(1250), works()],
             "fetched in time": [fresh, lives(60), works()],
+            "a clock that is behind": [old(), lives(300), works(), behind()],
         },
     )  # fmt: skip
 

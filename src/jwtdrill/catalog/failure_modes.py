@@ -206,7 +206,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
             "token.latency",
             "token.hang",
         ),
-        drills=("token_endpoint_down",),
+        drills=("token_endpoint_down", "token_endpoint_slow"),
     ),
     FailureMode(
         id="F13",
@@ -222,7 +222,7 @@ FAILURE_MODES: tuple[FailureMode, ...] = (
             "introspection.hang",
             "cpu.starved",
         ),
-        drills=("introspection_down",),
+        drills=("introspection_down", "introspection_slow"),
     ),
     FailureMode(
         id="F14",

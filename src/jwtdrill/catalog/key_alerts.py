@@ -19,6 +19,7 @@ _CLOCK_TOLERANCE = 2  # seconds; iat is a whole second, and clocks kept by NTP a
 _VERIFIER = "environment, issuer, job, instance"
 _RESOURCE = ("environment", "issuer", "resource")
 _FETCH, _AGE = metrics.JWKS_FETCH.name, f"time() - {metrics.JWKS_LAST_SUCCESS.name}"
+_BEHIND = f"{metrics.TOKEN_CLOCK_OFFSET.name} < -{_CLOCK_TOLERANCE}"
 _ACTIVATED = f"time() - max by (environment, issuer) ({metrics.SIGNING_KEY_ACTIVATED.name}"
 _FIRST_SEEN = f"time() - max by (environment, issuer) ({metrics.KID_FIRST_SEEN.name}"
 _KEYS_CHANGED = f"max by (environment, issuer) (changes({metrics.JWKS_KEYS.name}[1h]))"
@@ -133,6 +134,8 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
             f"  {_AGE} >= seconds(10m)\n"
             f"  and on ({_VERIFIER})\n"
             f"  {_AGE} >= 2 * {metrics.JWKS_LIFETIME.name}\n"
+            f"  unless on ({_VERIFIER})\n"
+            f"  {_BEHIND}\n"  # the time of its last fetch is as wrong as its clock
             f"  and on ({_VERIFIER})\n"
             f"  sum by ({_VERIFIER}) (increase({metrics.VERIFICATION.name}[5m])) > 0\n"
             ") > 0"
@@ -168,7 +171,7 @@ KEY_ALERTS: tuple[DetectionAlert, ...] = (
     ),
     DetectionAlert(
         name="JwtClockOffset",
-        expr=f"min by (environment, issuer) ({metrics.TOKEN_CLOCK_OFFSET.name}) < -{_CLOCK_TOLERANCE}",
+        expr=f"min by (environment, issuer) ({_BEHIND})",
         hold=2 * _MINUTE,
         severity=Severity.TICKET,
         route=Route.PLATFORM,

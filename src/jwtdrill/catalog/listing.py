@@ -53,7 +53,7 @@ def listing(given: tuple[Objective, ...] | None = None) -> dict[str, Records]:
                 "alerts": list(f.alerts),
                 "panel": list(f.panel),
                 "faults": list(f.faults),
-                "drills": f.drills,
+                "drills": list(f.drills),
             }
             for f in FAILURE_MODES
         ],

@@ -67,6 +67,10 @@ MISUSE = (
 )
 
 
+# Ambiguous ones that bad traffic shows itself by: tokens from the future tell of clocks, for nobody forges them.
+SUSPECT = (Reason.BAD_SIGNATURE, Reason.UNKNOWN_KID, Reason.EXPIRED)
+
+
 def reasons_blamed_on(blame: Blame) -> tuple[Reason, ...]:
     """The reasons with that blame, in the order of the enumeration."""
     return tuple(reason for reason in Reason if reason.blame is blame)

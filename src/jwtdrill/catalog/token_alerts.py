@@ -43,6 +43,7 @@ _LIFETIMES = total(metrics.TOKEN_LIFETIME.part_events("_count"), "1h")
 _SHORT = total(metrics.TOKEN_LIFETIME.part_events("_bucket"), "1h", bucket(LONG_LIFETIME.total_seconds()))
 _LONG = f"{_LIFETIMES} - ({_SHORT} or {_LIFETIMES} * 0)"
 _LET_IN = events(metrics.REQUESTS, "5m", 'expected="rejected", verdict="accepted"', _HARNESS)
+_SYMPTOM = ("JwtAuthFailureRatio",)  # of all that says more exactly which tokens are refused
 _ATTACK, _CHECK = "jwtdrill attack TARGET", "jwtdrill check TARGET"
 _WHO = ask('topk(9, sum by (job, audience, reason) (increase(jwt_verification_total{result="failure"}[5m])))')
 
@@ -105,6 +106,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
             "Forged tokens, a client that signs with a wrong key, or verifiers that have the wrong one: one in twenty "
             "and three times what is usual."
         ),
+        silences=_SYMPTOM,
         culprit=worst(metrics.VERIFICATION, "audience, alg", among(_FORGED)),
     ),
     DetectionAlert(
@@ -124,6 +126,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
             "A fifth of all tokens is expired, three times what is usual: clients that keep tokens for too long or "
             "cannot get new ones, or a clock that is ahead."
         ),
+        silences=_SYMPTOM,
         culprit=worst(metrics.VERIFICATION, "audience", among([Reason.EXPIRED])),
     ),
     DetectionAlert(
@@ -141,6 +144,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
         hurt="{{ $value | humanize }} tokens in a quarter of an hour were meant for another audience",
         first=ask('sum by (job, audience) (increase(jwt_verification_total{reason="wrong_audience"}[15m]))'),
         description="Three times what is usual: a client asks for the wrong audience, or sends a token elsewhere.",
+        silences=_SYMPTOM,
         culprit=worst(metrics.VERIFICATION, "audience", among([Reason.WRONG_AUDIENCE])),
     ),
     DetectionAlert(
@@ -170,7 +174,7 @@ TOKEN_ALERTS: tuple[DetectionAlert, ...] = (
         hurt="tokens come with keys that nobody published, {{ $value | humanize }} in five minutes",
         first=ask("sum by (job, result) (increase(jwt_jwks_fetch_total[5m]))"),
         description="Each may make a verifier fetch the key set: an attack on the issuer by way of its verifiers.",
-        silences=("JwtJwksFetchStorm",),
+        silences=("JwtJwksFetchStorm", *_SYMPTOM),
         culprit=worst(metrics.VERIFICATION, "audience", among([Reason.UNKNOWN_KID]), "5m"),
     ),
     DetectionAlert(

@@ -10,13 +10,13 @@ from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
 from jwtdrill.target.model import Target
 
 _RESULTS = "run.json"
-_CANARY, _LOAD = "canary", "load"
+CANARY, _LOAD = "canary", "load"
 
 
 def announcements(target: Target) -> list[Path]:
     """The files by which canary and load will be announced; none where the user's own configuration finds them."""
     folder = target.watch.file_sd
-    return [] if folder is None else [announcement(folder, name) for name in (_CANARY, _LOAD)]
+    return [] if folder is None else [announcement(folder, name) for name in (CANARY, _LOAD)]
 
 
 def start_canary(supervisor: Supervisor, target: Target) -> None:
@@ -24,12 +24,12 @@ def start_canary(supervisor: Supervisor, target: Target) -> None:
     port = free_port()
     supervisor.start(
         Spec(
-            _CANARY,
+            CANARY,
             [sys.executable, "-m", "jwtdrill", "canary", str(target.path), "--port", str(port)],
             ready=f"http://127.0.0.1:{port}/metrics",
         )
     )
-    _announce(target, _CANARY, port)
+    _announce(target, CANARY, port)
 
 
 def start_load(supervisor: Supervisor, target: Target, users: int, throughput: float, cases: str) -> LiveLoad:
@@ -54,7 +54,7 @@ def start_load(supervisor: Supervisor, target: Target, users: int, throughput: f
 def stop_load(supervisor: Supervisor, folder: Path) -> Path:
     """Stop both in order; returns the file with the load's results."""
     supervisor.stop(_LOAD)
-    supervisor.stop(_CANARY)
+    supervisor.stop(CANARY)
     return folder / _RESULTS
 
 

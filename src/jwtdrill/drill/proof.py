@@ -84,7 +84,7 @@ def proved(experiment: Experiment, runs: Sequence[Mapping[str, Any]]) -> Proved:
 def rows(proofs: Sequence[Proved]) -> list[tuple[str, ...]]:
     """The matrix, a row for each drill and alert."""
     found: list[tuple[str, ...]] = []
-    for proof in proofs:
+    for proof in sorted(proofs, key=lambda one: (_number(one.experiment.expected.failure_mode), one.experiment.name)):
         mode = proof.experiment.expected.failure_mode
         drill = (_spread(proof.recovered), str(proof.false_accepts), proof.outcome.value)
         alerts = [
@@ -151,6 +151,10 @@ def _how(alert: str, drills: Sequence[Experiment]) -> str:
     if not drills:
         return f"No drill raises {alert}: `tests/observe` proves it in promtool."
     return "\n".join(f"- `jwtdrill gameday {one.name}`: {one.title} ({one.expected.failure_mode})" for one in drills)
+
+
+def _number(mode: str) -> int:
+    return int(mode.lstrip("F"))
 
 
 def _spread(times: Sequence[float | None]) -> str:

@@ -20,7 +20,7 @@ from jwtdrill.drill.holding import Holding
 from jwtdrill.drill.judge import Judged, judge, unannounced
 from jwtdrill.drill.live import LiveLoad
 from jwtdrill.drill.plan import fingerprint
-from jwtdrill.drill.processes import announcements, start_canary, start_load, stop_load
+from jwtdrill.drill.processes import CANARY, announcements, start_canary, start_load, stop_load
 from jwtdrill.drill.record import ActionSeen, AlertSpan, FaultSeen, Interval, Phase, Record, SecondSeen
 from jwtdrill.drill.watcher import BETWEEN_DRILLS, AlertWatcher, alertmanager_of, query_range
 from jwtdrill.errors import BadInputError, JwtdrillError, MissingPartError
@@ -74,6 +74,7 @@ class Session:
         self._fingerprint = fingerprint(target)
         self._journal = Journal(default_journal(), f"{target.environment} {target.issuer.url}")
         self._title = experiment.title
+        self._announced = with_own(self.expected.announced, objectives(target.objectives_path))
         self._say, self._tick, self._annotate = telling.say, telling.tick, telling.annotate
         self._agent = FaultClient.of(target)
         self._load: LiveLoad | None = None
@@ -90,9 +91,8 @@ class Session:
             if watch.alerts:
                 self._watcher = AlertWatcher(alertmanager_of(target))
             if watch.declare:
-                announced = with_own(self.expected.announced, objectives(target.objectives_path))
-                self._declaration = Declaration(target, announced)
-                self._did(f"declared to Alertmanager: {', '.join(sorted(announced))}")
+                self._declaration = Declaration(target, self._announced)
+                self._did(f"declared to Alertmanager: {', '.join(sorted(self._announced))}")
             self._journal.note("drill begins", drill=experiment.title, failure_mode=self.expected.failure_mode)
         except BaseException:
             self._holding.close()
@@ -123,6 +123,9 @@ class Session:
             dead = self._supervisor.dead()
             if dead:
                 raise MissingPartError(f"{', '.join(dead)} ended in mid-drill: {self._supervisor.log(dead[0])}")
+            if silent := {span.name for span in self._firing()} & set(BETWEEN_DRILLS) - self._announced:
+                log = self._supervisor.log(CANARY)
+                raise MissingPartError(f"{', '.join(silent)} fires: without the canary nothing can be judged: {log}")
             for span in self._firing():
                 if span.name + span.severity not in told:
                     told.add(span.name + span.severity)
@@ -179,12 +182,14 @@ class Session:
         return False
 
     def _stop(self, reason: str) -> None:
-        """End every fault now, and the drill with it. Raises StoppedError."""
-        self.record.stopped = reason
+        """End every fault now, see the target recover, and end the drill. Raises StoppedError."""
+        self.record.stopped = self.record.stopped or reason
         self._did(f"stopping: {reason}")
         self._journal.note("drill stops itself", drill=self._title, why=reason)
         with contextlib.suppress(JwtdrillError):  # tried again when the drill is closed
             self.end_faults()
+        if self.record.faults and not self._holding.lost:  # the next drill wants it steady; a person, to go at once
+            self.observe(Phase.RECOVERY, self.demands.gone_within)
         raise StoppedError(reason)
 
     def begin_fault(self, fault: str, params: Mapping[str, Any], lease: float) -> None:

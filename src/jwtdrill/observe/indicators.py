@@ -15,7 +15,7 @@ from jwtdrill.catalog.alerting import GROUP
 from jwtdrill.catalog.metrics import Metric, bucket
 from jwtdrill.catalog.objectives import Indicator, Objective
 from jwtdrill.catalog.promql import CALLS, CANARY_FAILING, EVENTS_ALL, EVENTS_BAD, EVENTS_MOST, among
-from jwtdrill.catalog.reasons import MISUSE, Blame, TokenError, reasons_blamed_on
+from jwtdrill.catalog.reasons import MISUSE, SUSPECT, Blame, TokenError, reasons_blamed_on
 from jwtdrill.observe.counting import Counted
 from jwtdrill.observe.timing import TimeScale
 
@@ -93,7 +93,7 @@ def events(objective: Objective, scale: TimeScale, hour: str) -> Events:
 
 
 def misuse(scale: TimeScale, hour: str, window: timedelta) -> str:
-    """Refusals in that window that no outage explains: the client's, and of the ambiguous ones what is beyond that.
+    """Refusals in that window that no outage explains: the client's, and of the suspect ones what is beyond that.
 
     The canary takes some calls to notice an outage, so it is what it failed at most in the window that explains.
     """
@@ -107,7 +107,7 @@ def misuse(scale: TimeScale, hour: str, window: timedelta) -> str:
     steps = scale.seconds(window) / scale.interval
     explained = f"{steps:g} * ({_USUAL} * ({usual} or {none}) + {_BESIDE * scale.interval:g})"
     explained += f" * max_over_time({CANARY_FAILING}[{late}])"
-    return f"({refused(among(MISUSE))} or {none})\n+ (clamp_min({refused(_AMBIGUOUS)} - {explained}, 0) or {none})"
+    return f"({refused(among(MISUSE))} or {none})\n+ (clamp_min({refused(among(SUSPECT))} - {explained}, 0) or {none})"
 
 
 class _Counts:
