@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
-from tests.integration.conftest import Commands, until
-from tests.integration.test_gameday import short
+from tests.integration.conftest import Commands, missing_programs, until
+from tests.integration.test_gameday import short, without_fault
 
 from jwtdrill.faults.client import FaultClient
 from jwtdrill.target.load import load_target
@@ -113,6 +114,24 @@ def test_a_target_file_that_changes_in_mid_drill_is_not_broken(
     assert process.returncode == 3, said
     assert "has changed since the drill began: begin it again" in said
     assert not agent.active()
+
+
+@pytest.mark.skipif(missing_programs(), reason="prometheus and libfaketime are not installed")
+def test_without_its_canary_a_drill_says_nothing(lab: Commands, tmp_path: Path) -> None:
+    path = without_fault(short(tmp_path, "jwks_outage", 5, 60, 5))
+    process = lab.start("jwtdrill", "gameday", path, "--out", tmp_path / "out")
+
+    def canaries() -> list[psutil.Process]:
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in family if "canary" in child.cmdline()]
+
+    until(lambda: bool(canaries()), 60)
+    time.sleep(10)  # until it has been heard
+    canaries()[0].suspend()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, said
+    assert "JwtCanaryStopped fires: without the canary nothing can be judged" in said
+    assert drill(tmp_path / "out")["outcome"] == "invalid"
 
 
 def test_the_journal_has_every_action_with_time_actor_and_target(lab: Commands) -> None:
