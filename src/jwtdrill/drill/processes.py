@@ -10,13 +10,13 @@ from jwtdrill.processes.supervisor import Spec, Supervisor, free_port
 from jwtdrill.target.model import Target
 
 _RESULTS = "run.json"
-CANARY, _LOAD = "canary", "load"
+CANARY, LOAD = "canary", "load"
 
 
 def announcements(target: Target) -> list[Path]:
     """The files by which canary and load will be announced; none where the user's own configuration finds them."""
     folder = target.watch.file_sd
-    return [] if folder is None else [announcement(folder, name) for name in (CANARY, _LOAD)]
+    return [] if folder is None else [announcement(folder, name) for name in (CANARY, LOAD)]
 
 
 def start_canary(supervisor: Supervisor, target: Target) -> None:
@@ -37,7 +37,7 @@ def start_load(supervisor: Supervisor, target: Target, users: int, throughput: f
     port = free_port()
     supervisor.start(
         Spec(
-            _LOAD,
+            LOAD,
             [
                 *(sys.executable, "-m", "locust", "-f", shipped("loadtests") / "verification.py"),
                 *("--headless", "--only-summary", "-u", str(users), "-r", str(users)),
@@ -47,13 +47,13 @@ def start_load(supervisor: Supervisor, target: Target, users: int, throughput: f
             ready=f"http://127.0.0.1:{port}/metrics",
         )
     )
-    _announce(target, _LOAD, port)
+    _announce(target, LOAD, port)
     return LiveLoad(f"http://127.0.0.1:{port}/metrics")
 
 
 def stop_load(supervisor: Supervisor, folder: Path) -> Path:
     """Stop both in order; returns the file with the load's results."""
-    supervisor.stop(_LOAD)
+    supervisor.stop(LOAD)
     supervisor.stop(CANARY)
     return folder / _RESULTS
 
