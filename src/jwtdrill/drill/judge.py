@@ -185,16 +185,15 @@ def _alert(record: Record, found: Detection) -> Finding:
     return Finding(what, found.after <= found.late, f"after {found.after:.1f} s, {found.least:.1f} s being the least")
 
 
-def unannounced(alerts: Iterable[AlertSpan], expected: Expectations, objectives: Iterable[Objective]) -> set[str]:
-    """Names of those that somebody is told of, and that the drill did not announce."""
-    announced = with_own(expected.announced, objectives)
+def unannounced(alerts: Iterable[AlertSpan], announced: frozenset[str]) -> set[str]:
+    """Names of those that somebody is told of, and that are not among the announced ones."""
     return {alert.name for alert in alerts if not alert.suppressed and alert.name not in announced}
 
 
 def _unannounced(record: Record, expected: Expectations, objectives: tuple[Objective, ...]) -> tuple[str, ...]:
     """Since the control period began: what fired before it is another's."""
     seen = [alert for alert in record.alerts or () if alert.last_seen >= record.begin]
-    return tuple(sorted(unannounced(seen, expected, objectives)))
+    return tuple(sorted(unannounced(seen, with_own(expected.announced, objectives))))
 
 
 def _others(record: Record, others: tuple[str, ...]) -> Finding:

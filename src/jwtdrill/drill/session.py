@@ -153,7 +153,7 @@ class Session:
             return "its lease is gone: somebody ended it with `jwtdrill stop`, or the fault agent was started anew"
         if phase is Phase.RECOVERY:
             return ""  # nothing is in force any more: what comes now is written down
-        others = unannounced(self._firing(), self.expected, objectives(self.target.objectives_path))
+        others = unannounced(self._firing(), self._announced)
         if phase is Phase.CONTROL:
             others = {span.name for span in self._firing()}
         if others:
