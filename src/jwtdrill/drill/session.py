@@ -147,9 +147,14 @@ class Session:
         about = span.name in BETWEEN_DRILLS or span.labels.get("job") in (CANARY, LOAD)
         return about and span.name not in self._announced
 
+    @property
+    def _lost(self) -> bool:
+        """Whether somebody else has ended what this drill holds; its leases tell of that one after the other."""
+        return self._holding.lost or any(held.lost for held, _, _ in self._held)
+
     def _reason_to_stop(self, phase: Phase) -> str:
         """Why the drill must not go on, empty if it may."""
-        if self._holding.lost or any(held.lost for held, _, _ in self._held):
+        if self._lost:
             return "its lease is gone: somebody ended it with `jwtdrill stop`, or the fault agent was started anew"
         if phase is Phase.RECOVERY:
             return ""  # nothing is in force any more: what comes now is written down
@@ -191,9 +196,10 @@ class Session:
         self.record.stopped = self.record.stopped or reason
         self._did(f"stopping: {reason}")
         self._journal.note("drill stops itself", drill=self._title, why=reason)
+        by_another = self._lost
         with contextlib.suppress(JwtdrillError):  # tried again when the drill is closed
             self.end_faults()
-        if self.record.faults and not self._holding.lost:  # the next drill wants it steady; a person, to go at once
+        if self.record.faults and not by_another:  # the next drill wants it steady; who stops it, to go at once
             self.observe(Phase.RECOVERY, self.demands.gone_within)
         raise StoppedError(reason)
 
