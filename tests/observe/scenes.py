@@ -385,7 +385,13 @@ def _silent() -> Scene:
     def rests(lasts: float) -> Counter:
         return canary("success").then(BEGIN - STEP, 1).then(lasts, 0).then(END, 1)
 
-    return Scene([rests(HOUR)], at=600, gone=HOUR - 600, just_not={"for a while": [rests(555)]})
+    def asks(result: str) -> Counter:
+        return canary(result, resource="token_endpoint").then(BEGIN + END, 1)
+
+    return Scene(
+        [rests(HOUR), asks("success")], at=600, gone=HOUR - 600,
+        just_not={"for a while": [rests(555)], "it asks for tokens in vain": [rests(HOUR), asks("failure")]},
+    )  # fmt: skip
 
 
 def _fault() -> Scene:

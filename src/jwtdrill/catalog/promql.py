@@ -17,6 +17,7 @@ MISUSE_OF_LATE = "jwtdrill:misuse:events5m"
 UNAUTHORIZED_OF_LATE = "jwtdrill:unauthorized:events5m"  # by route
 CANARY_FAILING = "jwtdrill:canary_failing:ratio"  # of its tokens, of which none is sent to the token endpoint
 CALLS = f'resource!="{metrics.AT_ISSUER}"'
+ASKS_IN_VAIN = f'resource="{metrics.AT_ISSUER}", result="failure"'
 EVENTS_BAD, EVENTS_ALL = "jwtdrill:events_bad:events", "jwtdrill:events_all:events"  # by objective
 EVENTS_MOST = "jwtdrill:ambiguous_most:events"  # ambiguous refusals that users can have met with, by objective
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))  # of PromQL's durations, in seconds

@@ -6,7 +6,7 @@ from jwtdrill.catalog import metrics
 from jwtdrill.catalog.alerting import DetectionAlert, Route
 from jwtdrill.catalog.metrics import Metric
 from jwtdrill.catalog.objectives import Severity
-from jwtdrill.catalog.promql import CALLS, EVENTS_ALL, ask, events
+from jwtdrill.catalog.promql import ASKS_IN_VAIN, CALLS, EVENTS_ALL, ask, events
 
 _MINUTE = timedelta(minutes=1)
 _WATCHED = (metrics.VERIFICATION, metrics.ISSUANCE, metrics.INTROSPECTION)
@@ -117,7 +117,8 @@ WATCHING_ALERTS: tuple[DetectionAlert, ...] = (
         name="JwtCanaryStopped",
         expr=(
             f"group by (environment, issuer) (last_over_time({metrics.CANARY.events}[1d:5m]))\n"
-            f"unless {events(metrics.CANARY, '5m', CALLS)} > 0"
+            f"unless {events(metrics.CANARY, '5m', CALLS)} > 0\n"
+            f"unless {events(metrics.CANARY, '5m', ASKS_IN_VAIN)} > 0"
         ),
         hold=5 * _MINUTE,
         severity=Severity.TICKET,
