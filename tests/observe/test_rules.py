@@ -1,8 +1,10 @@
 """Rules follow the objectives that a user gives."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from jwtdrill.catalog.objectives import objectives
+from jwtdrill.faults.lease import LONGEST_FAULT
 from jwtdrill.observe.rules import rule_file
 from jwtdrill.observe.timing import TimeScale
 
@@ -39,3 +41,11 @@ def test_an_objective_of_the_users_own_is_chosen_and_judged_by_its_labels() -> N
     assert "namespace {{ $labels.namespace }}" in alerts[0]["annotations"]["summary"]
     counted = next(r["expr"] for r in rules if r.get("record") == "jwtdrill:jwt_verification:events")
     assert counted.startswith("sum by (environment, issuer, audience, result, reason, namespace)")
+
+
+def test_an_hour_of_a_fault_is_an_hour_however_fast_the_lab_is_watched() -> None:
+    """A drill that holds its fault for some minutes is no fault that was left."""
+    rules = [rule for group in rule_file([VERIFICATION], TimeScale(60))["groups"] for rule in group["rules"]]
+    holds = {rule["alert"]: rule.get("for") for rule in rules if "alert" in rule}
+    assert timedelta(minutes=65).total_seconds() > LONGEST_FAULT
+    assert (holds["JwtFaultLeft"], holds["JwtCanaryStopped"]) == ("65m", "5s")

@@ -47,7 +47,7 @@ class DetectionAlert:
     needs: what it counts, where it counts events. hold: the rule's `for`. builds_up: how long the condition takes to
     come true under the worst fault. detects: ids of failure modes. hurt: who is, and by what. first: the command that
     tells most. silences: alerts that are symptoms of this one. by: the labels that it carries. culprit: PromQL of who
-    causes most of it, with one label or two.
+    causes most of it, with one label or two. scaled: whether its times shrink in a lab that is watched faster.
     """
 
     name: str
@@ -64,6 +64,7 @@ class DetectionAlert:
     silences: tuple[str, ...] = ()
     by: tuple[str, ...] = GROUP
     culprit: str = ""
+    scaled: bool = True
 
     @property
     def soonest(self) -> timedelta:

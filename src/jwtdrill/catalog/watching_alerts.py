@@ -140,5 +140,6 @@ WATCHING_ALERTS: tuple[DetectionAlert, ...] = (
         first=ask("jwtdrill_fault_active == 1"),
         description="No fault is allowed a whole hour. Somebody keeps it alive, or its agent does not end it.",
         by=("environment", "fault"),
+        scaled=False,  # for drills last as long however fast they are watched
     ),
 )
