@@ -3,8 +3,9 @@
 #
 #   make gameday   three drills on the embedded lab, with a report
 #   make prove     every drill of chaos/ against every alert
-#   make test      lint, types and all tests but the slow ones
+#   make test      lint, types and all tests but the slow ones and the mutants
 #   make slow      the slow tests
+#   make mutants   change every number of every rule: a test must notice
 #   make soak      kill 1,000 controllers of faults at random moments; SOAK_SEED and SOAK_ROUNDS repeat or shorten it
 #   make lint      ruff and mypy alone
 #   make interop   fetch what the tests run against that is not ours: oidc-provider from npm, where there is node
@@ -28,7 +29,7 @@ INTEROP := $(OIDC)/node_modules/.installed
 TIMED := tests/integration tests/interop tests/load tests/processes tests/soak
 ALONE := tests $(TIMED:%=--ignore=%)
 
-.PHONY: gameday prove test slow soak interop lint build bench constraints clean
+.PHONY: gameday prove test slow mutants soak interop lint build bench constraints clean
 
 gameday: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill gameday clock_skew jwks_outage rotation_without_overlap $(GAMEDAY)
@@ -37,10 +38,13 @@ prove: $(STAMP) $(SYSTEM)
 	$(BIN)/jwtdrill prove $(PROVE)
 
 test: lint $(SYSTEM) $(BROWSER) interop
-	@$(call tested,not slow)
+	@$(call tested,not slow and not mutants)
 
 slow: $(STAMP) $(SYSTEM) $(BROWSER)
 	@$(call tested,slow)
+
+mutants: $(STAMP) $(SYSTEM)
+	@$(call tested,mutants)
 
 soak: $(STAMP) $(SYSTEM)
 	$(BIN)/python -m tests.soak

@@ -1,5 +1,6 @@
 """Runs rules in promtool, the real thing: series in, what is true at which time out."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -124,9 +125,9 @@ def run(rules: Mapping[str, Any], folder: Path, counters: Iterable[Counter], che
     }
     path = folder / "test.yml"
     path.write_text(yaml.safe_dump(test))
-    done = subprocess.run(
-        [require_program("promtool"), "test", "rules", path], capture_output=True, text=True, check=False
-    )
+    argv = [require_program("promtool"), "test", "rules", path]
+    env = {**os.environ, "GOGC": "400"}  # of memory there is enough: an eighth less time
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 

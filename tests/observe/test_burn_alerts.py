@@ -250,7 +250,7 @@ def mutants(timed: Timed, rules: dict[str, Any]) -> Iterator[tuple[str, dict[str
                 yield f"{name}: for", rule, "for", "10m" if "for" in rule else "1m"
 
 
-@pytest.mark.slow
+@pytest.mark.mutants
 @pytest.mark.parametrize(
     "timed", parameters({k: v for k, v in GUARDED.items() if k[0] == "verification" and not v[1].long.days})
 )

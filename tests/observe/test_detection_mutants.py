@@ -68,7 +68,7 @@ def caught(alert: DetectionAlert, folder: Path) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.mutants
 @pytest.mark.parametrize("name", ALERTS)
 def test_a_changed_number_is_noticed(name: str, tmp_path: Path) -> None:
     survivors = [what for what, mutant in mutants(ALERTS[name]) if not caught(mutant, tmp_path)]
