@@ -52,6 +52,11 @@ def test_a_slower_tier_is_asked_for_by_its_severity() -> None:
     assert least("JwtVerificationBudgetBurn", TICKET) == pytest.approx(259.2 / 60 + 2)
 
 
+def test_an_alert_that_does_not_shrink_is_waited_for_as_long_as_its_rule_does() -> None:
+    """65 minutes, however fast the lab is watched; beside them one scrape and one evaluation."""
+    assert least("JwtFaultLeft", TICKET) == pytest.approx(65 * 60 + 2)
+
+
 def test_a_users_own_tiers_count() -> None:
     verification = next(one for one in objectives() if one.id == "verification")
     mine = tuple(replace(o, tiers=("6x",)) if o.id == "verification" else o for o in objectives())

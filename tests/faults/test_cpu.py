@@ -130,7 +130,7 @@ def test_the_guard_takes_it_back_when_the_agent_is_killed(
     agent.kill()
     agent.wait()
     agent.stdout.close()
-    until(lambda: not guard.is_running(), 5)
+    until(lambda: not guard.is_running(), 2)
     assert whole_again(victim.pid, site)
 
 

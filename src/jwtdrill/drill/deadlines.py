@@ -96,6 +96,7 @@ def _burns(tier: BurnTier, objective: Objective, bad: float, depth: float, scale
 
 
 def _builds_up(alert: DetectionAlert, bad: float, good: float, scale: TimeScale) -> float:
+    scale = scale.of(alert)
     counts = alert.needs.after(bad, good, scale.seconds(alert.needs.window)) if alert.needs is not None else 0.0
     return max(counts, alert.builds_up.total_seconds() / scale.factor) + _hold(alert.hold, scale)
 

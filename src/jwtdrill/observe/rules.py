@@ -211,7 +211,7 @@ def _burn_rule(
 
 
 def _detection_rule(alert: DetectionAlert, scale: TimeScale, runbooks: str) -> dict[str, Any]:
-    scale = scale if alert.scaled else TimeScale()
+    scale = scale.of(alert)
     rule: dict[str, Any] = {"alert": alert.name, "expr": scale.expression(alert.expr)}
     if alert.hold:
         rule["for"] = scale.hold(alert.hold)

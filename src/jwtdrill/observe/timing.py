@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jwtdrill.catalog.alerting import DetectionAlert
 from jwtdrill.catalog.promql import UNITS, promql_duration
 from jwtdrill.errors import BadInputError
 
@@ -28,6 +29,10 @@ class TimeScale:
     def __post_init__(self) -> None:
         if not 1 <= self.factor <= 10000:
             raise BadInputError(f"the time scale must lie between 1 and 10000, not {self.factor:g}")
+
+    def of(self, alert: DetectionAlert) -> "TimeScale":
+        """The one by which that alert's own times go."""
+        return self if alert.scaled else TimeScale()
 
     @property
     def interval(self) -> float:
